@@ -17,7 +17,7 @@ from typing import Final
 from casync.jobs.job import JobRow, JobState
 from casync.ops.upkeep.gc import collect
 from casync.ops.upkeep.verify import verify
-from casync.store.lmdb.job_upkeep import JOB_TABLES
+from casync.store.lmdb.jobs.upkeep import JOB_TABLES
 from casync.store.lmdb.store import LmdbStore
 from tests.crash import job_runner
 from tests.crash.commands import environment, execute

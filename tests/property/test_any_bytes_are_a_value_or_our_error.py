@@ -76,8 +76,9 @@ from casync.remote.http.address import origin_of, parse_address
 from casync.remote.server.refusal import refusal
 from casync.remote.site.open_map import OpenMap
 from casync.store.base import ManifestRow, ManifestState, RememberedFile
-from casync.store.lmdb import job_rows, rows
+from casync.store.lmdb import rows
 from casync.store.lmdb.gc_totals import GcTotals, decode_totals, encode_totals
+from casync.store.lmdb.jobs import rows as job_rows
 from casync.store.lmdb.push_rows import PushRow, decode_push, encode_push
 from casync.store.lmdb.tokens import decode_token
 from casync.store.lmdb.trash_rows import (

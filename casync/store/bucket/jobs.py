@@ -18,8 +18,8 @@ from casync.store.bucket.environment import BucketEnvironment
 from casync.store.bucket.lease import HeldLease, find_lease, take_lease
 from casync.store.job_rules import is_job_id
 from casync.store.lmdb.byte_lock import ByteLocks
-from casync.store.lmdb.job_claim import JobLock, has_runner, lock_job
-from casync.store.lmdb.jobs import LmdbJobs
+from casync.store.lmdb.jobs.claim import JobLock, has_runner, lock_job
+from casync.store.lmdb.jobs.jobs import LmdbJobs
 
 __all__ = ["BucketJobs"]
 

@@ -20,14 +20,14 @@ from casync.errors import CasyncError, DamagedStoreError, UsageError
 from casync.fs.sync import sync_names
 from casync.limits import MAP_BYTES, MIB
 from casync.store.lmdb.creation import no_store, publish, store_exists
+from casync.store.lmdb.data_file.pages import metas
+from casync.store.lmdb.data_file.trees import check_length, check_trees
 from casync.store.lmdb.environment import Environment
 from casync.store.lmdb.lmdb_errors import REBUILD, translate
 from casync.store.lmdb.lock_files import locked
 from casync.store.lmdb.meta import read_meta
 from casync.store.lmdb.ownership import DATA_FILE, check_owner
-from casync.store.lmdb.pages import metas
 from casync.store.lmdb.roots import check_roots
-from casync.store.lmdb.trees import check_length, check_trees
 
 __all__ = ["Compacted", "backup", "compact", "refuse_store", "remove_leftovers"]
 

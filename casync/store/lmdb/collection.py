@@ -21,7 +21,7 @@ from casync.store.lmdb.commit import forget_file
 from casync.store.lmdb.compaction import MAX_MOVED_BYTES, mostly_dead, move_records
 from casync.store.lmdb.environment import Environment, Txn
 from casync.store.lmdb.gc_totals import GcTotals, add_collection
-from casync.store.lmdb.job_upkeep import sweep_jobs
+from casync.store.lmdb.jobs.upkeep import sweep_jobs
 from casync.store.lmdb.lmdb_errors import translate
 from casync.store.lmdb.member_indexes import drop_indexes, each_index
 from casync.store.lmdb.meta import read_generation

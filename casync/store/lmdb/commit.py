@@ -19,7 +19,7 @@ from casync.objects.record import NAME_RECORD, RECORD_BYTES, encode_record
 from casync.store.base import Batch, Committed, ManifestRow, ManifestState, RememberedFile
 from casync.store.job_rules import check_update
 from casync.store.lmdb.environment import Environment, Txn
-from casync.store.lmdb.job_commit import put_origins, put_update, read_job
+from casync.store.lmdb.jobs.commit import put_origins, put_update, read_job
 from casync.store.lmdb.member_indexes import put_indexes
 from casync.store.lmdb.meta import read_generation
 from casync.store.lmdb.pending import Pending

@@ -18,7 +18,7 @@ from casync.store.copy_rules import lacking
 from casync.store.copyable import NameVersions, PlacedObject, RowsPart, TrashedRow
 from casync.store.lmdb.commit import Writer
 from casync.store.lmdb.environment import Environment, Txn
-from casync.store.lmdb.job_commit import put_origins
+from casync.store.lmdb.jobs.commit import put_origins
 from casync.store.lmdb.member_indexes import decode_indexes, put_indexes
 from casync.store.lmdb.meta import read_generation
 from casync.store.lmdb.pending import Pending

@@ -21,9 +21,10 @@ import lmdb
 
 from casync.errors import CasyncError, DamagedStoreError, NoSpaceError, WriteError
 from casync.sizes import format_size
-from casync.store.lmdb.data_file import data_file
+from casync.store.lmdb.data_file.leaf_checks import LeafChecks
+from casync.store.lmdb.data_file.plain_reads import data_file
+from casync.store.lmdb.data_file.trees import check_length, check_trees
 from casync.store.lmdb.databases import DATABASES, LATER_DATABASES
-from casync.store.lmdb.leaf_checks import LeafChecks
 from casync.store.lmdb.lmdb_errors import SALVAGE, exceeded_limit, reading_errors, translate
 from casync.store.lmdb.lock_files import LMDB_LOCK_FILE, locked, make_lock_file
 from casync.store.lmdb.map_lock import RWLock
@@ -31,7 +32,6 @@ from casync.store.lmdb.opening import open_lmdb
 from casync.store.lmdb.ownership import DATA_FILE, check_owner
 from casync.store.lmdb.presence import be_present, require_usable
 from casync.store.lmdb.reserve import hold_space
-from casync.store.lmdb.trees import check_length, check_trees
 
 __all__ = ["Environment", "Txn"]
 

@@ -26,7 +26,7 @@ from casync.store.lmdb.commit import Writer
 from casync.store.lmdb.completeness import Completeness
 from casync.store.lmdb.creation import no_store, store_exists
 from casync.store.lmdb.environment import Environment, Txn
-from casync.store.lmdb.job_upkeep import drop_bad_jobs
+from casync.store.lmdb.jobs.upkeep import drop_bad_jobs
 from casync.store.lmdb.member_indexes import drop_bad_indexes
 from casync.store.lmdb.meta import FIRST_GENERATION, read_meta, write_meta
 from casync.store.lmdb.objects import Objects

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import islice
 from typing import Final
 
-from casync.store.lmdb.checked_rows import Row, rows_from, rows_until
+from casync.store.lmdb.data_file.checked_rows import Row, rows_from, rows_until
 from casync.store.lmdb.environment import Environment
 
 __all__ = ["scan", "scan_back", "scan_keys"]

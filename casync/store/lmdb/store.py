@@ -39,8 +39,8 @@ from casync.store.lmdb.collection import LmdbCollection
 from casync.store.lmdb.commit import Writer
 from casync.store.lmdb.contents import LmdbContents
 from casync.store.lmdb.environment import Environment, Txn
-from casync.store.lmdb.job_upkeep import check_jobs
-from casync.store.lmdb.jobs import LmdbJobs
+from casync.store.lmdb.jobs.jobs import LmdbJobs
+from casync.store.lmdb.jobs.upkeep import check_jobs
 from casync.store.lmdb.lmdb_errors import REBUILD
 from casync.store.lmdb.member_indexes import check_index_rows, find_index
 from casync.store.lmdb.meta import read_meta

@@ -25,9 +25,9 @@ from casync.names.token import (
     format_token,
     stored_level,
 )
-from casync.store.lmdb.data_file import data_file
+from casync.store.lmdb.data_file.plain_reads import data_file
+from casync.store.lmdb.data_file.trees import whole_rows
 from casync.store.lmdb.environment import Environment, Txn
-from casync.store.lmdb.trees import whole_rows
 
 __all__ = ["META_AUTH", "KnownTokens", "Tokens", "decode_token", "known_tokens"]
 

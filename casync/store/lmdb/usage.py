@@ -9,7 +9,7 @@ from casync.store.base import ManifestState
 from casync.store.lmdb.databases import JOB_DATABASES
 from casync.store.lmdb.environment import Environment, Txn
 from casync.store.lmdb.gc_totals import GcTotals, read_totals
-from casync.store.lmdb.job_rows import is_job_key
+from casync.store.lmdb.jobs.rows import is_job_key
 from casync.store.lmdb.ownership import DATA_FILE
 from casync.store.lmdb.push_rows import decode_push
 from casync.store.lmdb.quota import read_quota

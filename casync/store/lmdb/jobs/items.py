@@ -11,9 +11,9 @@ from casync.jobs.job import JobRow
 from casync.limits import JOB_BLOCK_ITEMS
 from casync.store.job_rules import check_block, check_fence, check_listed
 from casync.store.lmdb.environment import Environment, Txn
-from casync.store.lmdb.job_commit import read_job
-from casync.store.lmdb.job_key import JobKey
-from casync.store.lmdb.job_rows import (
+from casync.store.lmdb.jobs.commit import read_job
+from casync.store.lmdb.jobs.key import JobKey
+from casync.store.lmdb.jobs.rows import (
     ItemBlock,
     block_key,
     decode_block,

@@ -15,7 +15,7 @@ from casync.fs.identity import FileIdentity
 from casync.ids import Kind
 from casync.names.name import parse_ref
 from casync.store.base import Batch, RememberedFile
-from casync.store.lmdb import leaf_checks, pages
+from casync.store.lmdb.data_file import leaf_checks, pages
 from casync.store.lmdb.rows import IndexRow, encode_index
 from casync.store.lmdb.store import LmdbStore
 from tests.contract.store_contract import ids_of, noise, pack, put_manifest

@@ -14,9 +14,9 @@ import lmdb
 import pytest
 
 from casync.errors import DamagedStoreError
-from casync.store.lmdb.checked_rows import rows_from, rows_until
-from casync.store.lmdb.pages import BIG, leaf_nodes, metas
-from casync.store.lmdb.trees import check_length, check_trees
+from casync.store.lmdb.data_file.checked_rows import rows_from, rows_until
+from casync.store.lmdb.data_file.pages import BIG, leaf_nodes, metas
+from casync.store.lmdb.data_file.trees import check_length, check_trees
 from tests.crash.lmdb_pages import PAGE_BYTES, Page, map_pages
 
 _LOWER = 12

@@ -18,7 +18,7 @@ from casync.jobs.job import Counts, JobState
 from casync.store.base import Batch
 from casync.store.jobs import JobUpdate
 from casync.store.lmdb.byte_lock import FETCH_BYTES, JOB_BYTES, OPEN_BYTE, WRITER_BYTES, ByteLocks
-from casync.store.lmdb.job_claim import has_runner, lock_job
+from casync.store.lmdb.jobs.claim import has_runner, lock_job
 from casync.store.lmdb.store import LmdbStore
 from tests.support.small_jobs import fetched, items, made
 

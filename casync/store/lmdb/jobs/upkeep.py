@@ -15,9 +15,9 @@ from casync.jobs.job import JobRow, JobState
 from casync.store.job_rules import expired
 from casync.store.lmdb.databases import JOB_DATABASES
 from casync.store.lmdb.environment import Environment, Txn
-from casync.store.lmdb.job_claim import lock_job
-from casync.store.lmdb.job_commit import delete_below, read_job
-from casync.store.lmdb.job_rows import (
+from casync.store.lmdb.jobs.claim import lock_job
+from casync.store.lmdb.jobs.commit import delete_below, read_job
+from casync.store.lmdb.jobs.rows import (
     block_key,
     decode_block,
     decode_fault,

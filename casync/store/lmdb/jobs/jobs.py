@@ -36,11 +36,12 @@ from casync.store.job_rules import (
 )
 from casync.store.jobs import JobClaim
 from casync.store.lmdb.environment import Environment, Txn
-from casync.store.lmdb.job_claim import JobLock, LmdbClaim, has_runner, lock_job
-from casync.store.lmdb.job_commit import put_job, read_job
-from casync.store.lmdb.job_items import JobItems
-from casync.store.lmdb.job_key import JobKey
-from casync.store.lmdb.job_rows import (
+from casync.store.lmdb.jobs.claim import JobLock, LmdbClaim, has_runner, lock_job
+from casync.store.lmdb.jobs.commit import put_job, read_job
+from casync.store.lmdb.jobs.items import JobItems
+from casync.store.lmdb.jobs.key import JobKey
+from casync.store.lmdb.jobs.origins import each_origin, find_origins
+from casync.store.lmdb.jobs.rows import (
     decode_fault,
     decode_job,
     decode_part,
@@ -52,8 +53,7 @@ from casync.store.lmdb.job_rows import (
     parts_prefix,
     stop_key,
 )
-from casync.store.lmdb.job_upkeep import JOB_TABLES, remove_rows
-from casync.store.lmdb.origins import each_origin, find_origins
+from casync.store.lmdb.jobs.upkeep import JOB_TABLES, remove_rows
 from casync.store.lmdb.quota import check_quota
 from casync.store.lmdb.scan import scan
 

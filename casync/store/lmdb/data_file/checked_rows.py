@@ -12,7 +12,7 @@ from operator import lt
 from typing import TypeAlias
 
 from casync.errors import DamagedStoreError
-from casync.store.lmdb.pages import (
+from casync.store.lmdb.data_file.pages import (
     DATABASE_BYTES,
     NO_PAGE,
     SUB_DATABASE,

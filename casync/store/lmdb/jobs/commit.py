@@ -16,7 +16,7 @@ from casync.names.name import Name
 from casync.store.job_rules import ENDED
 from casync.store.jobs import JobUpdate
 from casync.store.lmdb.environment import Txn
-from casync.store.lmdb.job_rows import (
+from casync.store.lmdb.jobs.rows import (
     decode_job,
     fault_key,
     job_key,

@@ -14,10 +14,16 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from casync.errors import DamagedStoreError
-from casync.store.lmdb.checked_rows import find_tree
-from casync.store.lmdb.data_file import data_file
-from casync.store.lmdb.pages import NO_PAGE, branch_children, leaf_keys, read_page, snapshot
-from casync.store.lmdb.trees import check_order, check_trees
+from casync.store.lmdb.data_file.checked_rows import find_tree
+from casync.store.lmdb.data_file.pages import (
+    NO_PAGE,
+    branch_children,
+    leaf_keys,
+    read_page,
+    snapshot,
+)
+from casync.store.lmdb.data_file.plain_reads import data_file
+from casync.store.lmdb.data_file.trees import check_order, check_trees
 
 __all__ = ["LeafChecks"]
 

@@ -17,7 +17,7 @@ from typing import Final
 
 from casync.errors import DamagedStoreError
 from casync.sizes import format_size
-from casync.store.lmdb.pages import (
+from casync.store.lmdb.data_file.pages import (
     BIG,
     DATABASE_BYTES,
     FIRST_PAGE,

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from casync.errors import CasyncError, DamagedStoreError, DeniedError, NotFoundError
 from casync.jobs.item import Item
-from casync.store.lmdb.job_key import JobKey
+from casync.store.lmdb.jobs.key import JobKey
 from casync.store.lmdb.namespaces import open_namespace
 from casync.store.lmdb.store import LmdbStore
 from tests.support.small_jobs import items, spec
@@ -118,7 +118,7 @@ def test_a_half_made_key_of_a_killed_process_is_replaced(path: Path) -> None:
 def test_processes_that_make_the_key_at_once_agree_on_one(path: Path) -> None:
     path.mkdir()
     seal = (
-        "import sys; from pathlib import Path; from casync.store.lmdb.job_key import JobKey\n"
+        "import sys; from pathlib import Path; from casync.store.lmdb.jobs.key import JobKey\n"
         "sys.stdin.read()\n"
         f"sealed = JobKey(Path(sys.argv[1]), bytes(16)).seal({ID!r}, b'', b'x')\n"
         "sys.stdout.buffer.write(sealed)"

@@ -22,7 +22,7 @@ from casync.store.base import Batch
 from casync.store.jobs import JobUpdate
 from casync.store.lmdb.backup import compact
 from casync.store.lmdb.databases import JOB_DATABASES
-from casync.store.lmdb.job_rows import block_key, fault_key, part_key
+from casync.store.lmdb.jobs.rows import block_key, fault_key, part_key
 from casync.store.lmdb.reindex import reindex
 from casync.store.lmdb.store import LmdbStore
 from tests.contract.store_contract import noise, pack, put_manifest
@@ -234,7 +234,7 @@ def test_parts_with_a_gap_count_as_none(path: Path, jobs_of: tuple[JobRow, JobRo
 def test_removal_goes_by_stretches(
     path: Path, jobs_of: tuple[JobRow, JobRow], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("casync.store.lmdb.job_upkeep._MOST_DELETED", 2)
+    monkeypatch.setattr("casync.store.lmdb.jobs.upkeep._MOST_DELETED", 2)
     with LmdbStore.open(path) as store:
         with store.jobs.claim(jobs_of[0].id) as claim:
             faults = [fault(index) for index in range(9)]
@@ -245,7 +245,7 @@ def test_removal_goes_by_stretches(
 
 
 def test_origins_of_lost_names_go_in_stretches(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("casync.store.lmdb.job_upkeep._MOST_DELETED", 3)
+    monkeypatch.setattr("casync.store.lmdb.jobs.upkeep._MOST_DELETED", 3)
     with LmdbStore.open(path, create=True) as store:
         ident = put_manifest(store, b"kept", "kept")
         names = [parse_name(f"lost/{n}") for n in range(10)] + [parse_name("kept")]

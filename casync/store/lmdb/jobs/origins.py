@@ -9,7 +9,7 @@ from typing import Final
 from casync.jobs.origin import Origin
 from casync.names.name import Name, NameRecord
 from casync.store.lmdb.environment import Environment
-from casync.store.lmdb.job_rows import decode_origin
+from casync.store.lmdb.jobs.rows import decode_origin
 from casync.store.lmdb.rows import decode_name, name_key
 
 __all__ = ["each_origin", "find_origins"]

@@ -10,8 +10,8 @@ import lmdb
 import pytest
 
 from casync.errors import DamagedStoreError, UnsupportedError
-from casync.store.lmdb.pages import metas
-from casync.store.lmdb.trees import check_length, check_trees
+from casync.store.lmdb.data_file.pages import metas
+from casync.store.lmdb.data_file.trees import check_length, check_trees
 
 PAGE = 4096
 

@@ -9,8 +9,8 @@ from casync.jobs.job import JobRow
 from casync.jobs.spec import JobSpec
 from casync.store.lmdb.byte_lock import JOB_BYTES, ByteLocks
 from casync.store.lmdb.environment import Environment
-from casync.store.lmdb.job_commit import read_job
-from casync.store.lmdb.job_rows import stop_key
+from casync.store.lmdb.jobs.commit import read_job
+from casync.store.lmdb.jobs.rows import stop_key
 from casync.store.lmdb.lmdb_errors import translate
 
 __all__ = ["JobLock", "LmdbClaim", "has_runner", "lock_job"]

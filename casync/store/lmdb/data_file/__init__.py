@@ -1,0 +1,1 @@
+"""The data file of LMDB, read and checked past LMDB."""
