@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 from casync.errors import UnreachableError
 from casync.limits import MIB
 from casync.remote.http.outage import Outage
 from casync.remote.http.patience import Patience
+from casync.remote.http.retry import Retry
 from casync.remote.server.message import Reply, Request
 from casync.remote.server.transport import Transport, TransportOptions
 
@@ -18,6 +20,8 @@ __all__ = ["MAX_SMALL_BYTES", "Calls"]
 
 MAX_SMALL_BYTES: Final = 8 * MIB
 """Bytes of the largest document that is read whole: a page of the longest names, with slack."""
+
+_Answer = TypeVar("_Answer")
 
 
 class Calls:
@@ -72,11 +76,26 @@ class Calls:
         Raises:
             CasyncError: As `Transport.read`; UnreachableError once the retry budget is used up.
         """
+        return self._again(partial(self.transport.read, request, max_bytes))
+
+    def read_part(self, request: Request, max_bytes: int) -> memoryview:
+        """Reads a part of a resource; fewer bytes at its end.
+
+        Args:
+            request: The request.
+            max_bytes: Bytes of the largest acceptable answer.
+
+        Raises:
+            CasyncError: As `read`.
+        """
+        return self._again(partial(self.transport.read_part, request, max_bytes))
+
+    def _again(self, read: Callable[[Retry], _Answer]) -> _Answer:
         retry = self.patience.retry()
         while True:
             try:
-                reply = self.transport.read(request, max_bytes, retry)
+                answer = read(retry)
                 retry.progress()
-                return reply
+                return answer
             except UnreachableError as error:
                 self.patience.wait(retry, error)

@@ -20,7 +20,7 @@ class Request(NamedTuple):
         fields: Further header fields.
         writing: Whether the request changes the server.
         sent: Called with the bytes of each part of the body that was sent.
-        span: Start and end of the bytes to fetch of a resource; None for all of it.
+        span: Start and end of the bytes to fetch of a resource, by `read_part`; None for all of it.
     """
 
     target: str
@@ -54,10 +54,8 @@ class Reply(NamedTuple):
         content_type: Its media type.
         body: Its body.
         status: Its status, which is a success.
-        start: Where the body begins in the resource.
     """
 
     content_type: str
     body: bytes
     status: int = 200
-    start: int = 0

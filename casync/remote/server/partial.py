@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import mmap
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from casync.errors import RemoteProtocolError, UnsupportedError
 
-__all__ = ["PARTIAL", "part_start"]
+__all__ = ["PARTIAL", "part_memory", "part_start"]
 
 PARTIAL: Final = 206
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(?:\d{1,19}|\*)")
@@ -48,3 +50,14 @@ def part_start(
     if found is None or int(found[1]) != start or int(found[2]) >= end:
         raise RemoteProtocolError(f"{origin} answers with another range than was asked for")
     return start
+
+
+def part_memory(size: int) -> mmap.mmap:
+    """Memory for a part, which the system has back as soon as it is not used any more.
+
+    Large blocks of all sizes would leave holes in the memory of the interpreter.
+    """
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with suppress(AttributeError, OSError):  # of systems that have only small pages
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory

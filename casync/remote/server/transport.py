@@ -39,7 +39,7 @@ from casync.remote.http.retry import Retry
 from casync.remote.http.route import make_route
 from casync.remote.server.httpx_transport import PoolTransport
 from casync.remote.server.message import Reply, Request
-from casync.remote.server.partial import PARTIAL, part_start
+from casync.remote.server.partial import PARTIAL, part_memory, part_start
 from casync.remote.server.refusal import proxy_refusal, refusal
 from casync.store.base import Traffic
 
@@ -192,16 +192,28 @@ class Transport:
             StoppedError: `close` was called.
         """
         with self._exchange(request, retry) as (response, body):
-            if not any(_field(response, name) for name in _LENGTH_FIELDS):
-                raise RemoteProtocolError(f"{self.origin} does not announce its answer's length")
-            start = 0
-            if request.span is not None:
-                named = partial(_field, response)
-                status = response.status_code
-                start = part_start(self.origin, status, named, request.span, max_bytes)
-                body.flows(retry)
-            data = self._collect(body, max_bytes)
-            return Reply(_content_type(response), data, response.status_code, start)
+            self._check_length(response)
+            return Reply(
+                _content_type(response), self._collect(body, max_bytes), response.status_code
+            )
+
+    def read_part(self, request: Request, max_bytes: int, retry: Retry) -> memoryview:
+        """Requests a part of a resource and reads it whole; fewer bytes at the resource's end.
+
+        Raises:
+            CasyncError: As `read`.
+        """
+        assert request.span is not None
+        first, end = request.span
+        with self._exchange(request, retry) as (response, body):
+            self._check_length(response)
+            named = partial(_field, response)
+            start = part_start(self.origin, response.status_code, named, request.span, max_bytes)
+            body.flows(retry)
+            data = part_memory(max_bytes)
+            for piece in self._bounded(body, max_bytes):
+                data.write(piece)
+            return memoryview(data)[: data.tell()][first - start : end - start]
 
     @contextmanager
     def stream(self, request: Request, retry: Retry) -> Iterator[Body]:
@@ -257,15 +269,20 @@ class Transport:
         error.status = response.status_code
         return error
 
+    def _check_length(self, response: httpx.Response) -> None:
+        if not any(_field(response, name) for name in _LENGTH_FIELDS):
+            raise RemoteProtocolError(f"{self.origin} does not announce its answer's length")
+
     def _collect(self, body: Body, max_bytes: int) -> bytes:
-        parts: list[Buffer] = []
+        return b"".join(self._bounded(body, max_bytes))
+
+    def _bounded(self, body: Body, max_bytes: int) -> Iterator[Buffer]:
         room = max_bytes
         for piece in body:
             room -= len(piece)
             if room < 0:
                 raise RemoteProtocolError(f"{self.origin} answers with more than {max_bytes} bytes")
-            parts.append(piece)
-        return b"".join(parts)
+            yield piece
 
     def _make_request(self, request: Request) -> httpx.Request:
         address = self._address

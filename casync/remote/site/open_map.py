@@ -33,7 +33,9 @@ __all__ = ["ListedChunk", "OpenMap"]
 _FIRST_BYTES: Final = 64 * KIB
 """Bytes of the first request: the parts of some 2 GiB at the default chunk size."""
 
-_GAP: Final = 64 * KIB
+_GAP: Final = 128 * KIB
+"""Parts that are fetched rather than asking twice: those of 50 MB of content."""
+
 _SPAN_BYTES: Final = 4 * MIB
 _KEPT_BYTES: Final = 16 * MIB
 """Packed parts in memory: those of some 400 000 chunks."""
@@ -56,6 +58,8 @@ class OpenMap:
 
     Args:
         read: Reads bytes of the map by start and end; fewer at its end.
+        lists: Called with each segment that a part lists chunks of, and where their records begin
+            and end; once for each part that is read.
 
     Attributes:
         manifest: The bytes of the manifest, not compared with its id.
@@ -67,13 +71,19 @@ class OpenMap:
         CasyncError: What `read` raises.
     """
 
-    def __init__(self, read: Callable[[int, int], bytes]) -> None:
+    def __init__(
+        self,
+        read: Callable[[int, int], bytes],
+        lists: Callable[[SegmentRow, Sequence[tuple[int, int]]], object] = lambda *_: None,
+    ) -> None:
         self._read = read
+        self._lists_places = lists
         self._begin = read(0, _FIRST_BYTES)
         header = decode_map_header(self._begin)
         head = self._bytes(MAP_HEADER_BYTES, MAP_HEADER_BYTES + header.head_bytes)
         self.manifest, self.segments, self._parts, self.indexes = decode_head_part(header, head)
         self._numbers = {part.id: at for at, part in enumerate(self._parts) if part.level}
+        self._told = bytearray(len(self._parts))
         self._lists = [at for at, part in enumerate(self._parts) if part.level <= 1]
         self._lock = threading.RLock()
         self._packed: OrderedDict[int, bytes] = OrderedDict()
@@ -91,7 +101,14 @@ class OpenMap:
         """
         numbers = {ident: self._numbers[ident] for ident in ids if ident in self._numbers}
         packed = self._load(numbers.values())
-        return {ident: self._decoded(at, packed[at]).node for ident, at in numbers.items()}
+        found: dict[bytes, bytes] = {}
+        for ident, at in numbers.items():
+            part = self._decoded(at, packed[at])
+            found[ident] = part.node
+            with self._lock:
+                if part.places and at not in self._listed and len(self._places) < _KEPT_PLACES:
+                    self._keep_places(at, part)
+        return found
 
     def places(self, ids: Sequence[bytes]) -> dict[bytes, ListedChunk]:
         """Those chunks that the map has.
@@ -177,7 +194,9 @@ class OpenMap:
     def _list(self, number: int) -> None:
         """Makes the places of a part known, and forgets the oldest ones."""
         packed = self._load([number])[number]
-        part = self._decoded(number, packed)
+        self._keep_places(number, self._decoded(number, packed))
+
+    def _keep_places(self, number: int, part: PlacedPart) -> None:
         for (ident, length), place in zip(part.records, part.places, strict=True):
             self._places[ident] = number, ListedChunk(length, place, self.segments[place.segment])
         self._listed[number] = [ident for ident, _ in part.records]
@@ -188,7 +207,15 @@ class OpenMap:
                     del self._places[ident]
 
     def _decoded(self, number: int, packed: bytes) -> PlacedPart:
-        return decode_part(packed, self._parts[number].level, self.segments)
+        part = decode_part(packed, self._parts[number].level, self.segments)
+        if not self._told[number]:
+            self._told[number] = True
+            rows: dict[int, list[tuple[int, int]]] = {}
+            for place in part.places:
+                rows.setdefault(place.segment, []).append((place.offset, place.end))
+            for segment, listed in rows.items():
+                self._lists_places(self.segments[segment], listed)
+        return part
 
     def _load(self, numbers: Collection[int]) -> dict[int, bytes]:
         """The bytes of parts, fetched where they are not in memory."""

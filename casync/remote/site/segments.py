@@ -1,42 +1,91 @@
-"""Chunks of a static site: ranges of its segments, joined where they lie close together."""
+"""Chunks of a static site: ranges of its segments, each of which holds what lies close together."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
-from itertools import islice, takewhile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from typing import Final
 
 from casync.bucket.keys import segment_key
-from casync.bucket.map import SegmentRow
-from casync.bucket.spans import spans
+from casync.bucket.map import ChunkPlace, SegmentRow
 from casync.errors import MalformedError
-from casync.ids import Kind, ObjectId
-from casync.limits import KIB, MIB
+from casync.ids import Buffer, Kind, ObjectId
+from casync.limits import MIB
 from casync.objects.codec import Packed
-from casync.objects.record import RECORD_BYTES, decode_record
+from casync.objects.record import decode_record
 from casync.remote.site.open_map import ListedChunk
-from casync.remote.site.read_ahead import ReadAhead
+from casync.remote.site.read_budget import ReadBudget
+from casync.remote.site.segment_rows import SegmentRows, TakenRows
 from casync.store.base import Absence
 
 __all__ = ["SiteSegments"]
 
-_GAP: Final = MIB
-_USEFUL: Final = 6
-_WASTE_BYTES: Final = 128 * KIB
-"""What lies between two chunks is fetched rather than asking twice, if it is at most `_GAP`, and in
-a window at most one `_USEFUL`th of what is wanted, or a little (docs/adr/0019)."""
+_SPAN_BYTES: Final = 8 * MIB
+"""Bytes of one request, unless a single chunk is larger."""
 
-_SPAN_BYTES: Final = 16 * MIB
 _WINDOW_BYTES: Final = 16 * MIB
-"""Bytes of chunks that are in memory at once, unless a single chunk is larger."""
+"""Bytes of chunks that are asked for at once; each thread may have as many in memory."""
 
-_FEW_BYTES: Final = MIB
-"""A segment of which no window wants more is read ahead: most of the content lies elsewhere."""
+_LIST_BYTES: Final = MIB
+_STALE_TURNS: Final = 32
+"""What none of so many windows has used is forgotten."""
 
-_KEPT_BYTES: Final = 96 * MIB
-"""Bytes in memory that were read ahead."""
+_MOST_ROWS: Final = 1 << 19
+"""Rows in memory: 10 MiB."""
+
+
+class _Span:
+    """Bytes of a segment in memory, or on their way.
+
+    Attributes:
+        start: Where they begin.
+        end: Where they end.
+        come: Completes when the bytes are there.
+        data: The bytes; None if the segment is not there.
+        open: Where the rows begin that were not read yet.
+        turn: The newest window that used it.
+    """
+
+    def __init__(self, rows: TakenRows, turn: int) -> None:
+        self.start, self.end = rows.span
+        self.come = Future[None]()
+        self.data: Buffer | None = None
+        self.open = set(rows.starts)
+        self.turn = turn
+
+    def covers(self, place: ChunkPlace) -> bool:
+        """Whether a record lies in it."""
+        return self.start <= place.offset and place.end <= self.end
+
+    def record(self, ident: ObjectId, start: int) -> Packed | Absence:
+        """The chunk whose record begins there, as far as its header says so."""
+        if self.data is None:
+            return Absence.MISSING
+        try:
+            record = decode_record(self.data, start - self.start)
+        except MalformedError:
+            return Absence.DAMAGED
+        payload = record.payload(self.data)
+        if record.id != ident or record.kind != Kind.CHUNK or len(payload) != record.stored:
+            return Absence.DAMAGED
+        return Packed(Kind.CHUNK, ident, record.codec, record.length, payload)
+
+
+class _Segment:
+    """What is known of a segment.
+
+    Attributes:
+        rows: Its rows.
+        spans: The spans of it in memory.
+        asked: Bytes that were asked for.
+        before: Of those, the ones before the newest window.
+    """
+
+    def __init__(self) -> None:
+        self.rows = SegmentRows()
+        self.spans: list[_Span] = []
+        self.asked = self.before = 0
 
 
 class SiteSegments:
@@ -46,10 +95,20 @@ class SiteSegments:
         read: Reads bytes of a file by its key, start and end; None if it is not there.
     """
 
-    def __init__(self, read: Callable[[str, int, int], bytes | None]) -> None:
+    def __init__(self, read: Callable[[str, int, int], Buffer | None]) -> None:
         self._read = read
         self._lock = threading.Lock()
-        self._segments: dict[SegmentRow, ReadAhead] = {}  # the oldest first
+        self._budget = ReadBudget()
+        self._segments: dict[SegmentRow, _Segment] = {}  # the oldest first
+        self._rows = 0
+        self._turn = 0
+
+    def lists(self, segment: SegmentRow, rows: Sequence[tuple[int, int]]) -> None:
+        """Learns where records of chunks begin and end that may be asked for."""
+        with self._lock:
+            self._segment(segment).rows.add(rows)
+            self._rows += len(rows)
+            self._forget_rows()
 
     def chunks(
         self, ids: Sequence[ObjectId], placed: Mapping[bytes, ListedChunk]
@@ -75,68 +134,115 @@ class SiteSegments:
     def _window(
         self, ids: Sequence[ObjectId], placed: Mapping[bytes, ListedChunk]
     ) -> Iterator[list[Packed | Absence]]:
-        """The chunks of one window; each as soon as those before it are there, too."""
-        segments: dict[SegmentRow, list[tuple[int, int, ObjectId]]] = {}
-        come: dict[bytes, Packed | Absence] = {}
-        for ident in dict.fromkeys(ids):
-            if ident in placed:
-                _, place, segment = placed[ident]
-                segments.setdefault(segment, []).append((place.offset, place.end, ident))
-            else:
-                come[ident] = Absence.MISSING
-        done = 0
-        for segment, records in segments.items():
-            for found in self._fetched(segment, sorted(records)):
-                come |= found
-                ready = list(takewhile(come.__contains__, islice(ids, done, None)))
-                yield [come[ident] for ident in ready]
-                done += len(ready)
-        yield [come[ident] for ident in islice(ids, done, None)]
+        self._ask(placed[ident] for ident in ids if ident in placed)
+        used: dict[SegmentRow, _Span] = {}
+        ready: list[Packed | Absence] = []
+        size = 0
+        for ident in ids:
+            if ident not in placed:
+                ready.append(Absence.MISSING)
+                continue
+            _, place, segment = placed[ident]
+            start = place.offset
+            span = used.get(segment)
+            if span is None or start < span.start or place.end > span.end:
+                span = self._kept(segment, place)
+                if span is None or not span.come.done() or size >= _LIST_BYTES:
+                    yield ready  # before a wait
+                    ready, size = [], 0
+                used[segment] = span = span or self._fetched(segment, place)
+                span.come.result()
+            ready.append(span.record(ident, start))
+            size += place.stored
+            span.open.discard(start)
+            if not span.open:
+                del used[segment]
+                self._drop(segment, span)
+        yield ready
 
-    def _fetched(
-        self, segment: SegmentRow, records: Sequence[tuple[int, int, ObjectId]]
-    ) -> Iterator[dict[bytes, Packed | Absence]]:
-        """The chunks whose records lie there in a segment, in steps of one request."""
-        done = 0
-        total = sum(end - start for start, end, _ in records)
-        reader = self._segment(segment)
-        reader.is_bulk |= total >= _FEW_BYTES
-        read: Callable[[int, int], bytes | None] = reader.read
-        if reader.is_bulk:
-            read = partial(self._read, segment_key(segment.part))
-        ranges = [(start, end) for start, end, _ in records]
-        waste = max(total // _USEFUL, _WASTE_BYTES)
-        for start, end in spans(ranges, _GAP, most=_SPAN_BYTES, waste=waste):
-            data = read(start, end)
-            found: dict[bytes, Packed | Absence] = {}
-            while done < len(records) and records[done][0] < end:
-                offset, _, ident = records[done]
-                done += 1
-                if data is None:
-                    found[ident] = Absence.MISSING
-                else:
-                    found[ident] = _record(ident, data, offset - start)
-            yield found
-
-    def _segment(self, row: SegmentRow) -> ReadAhead:
-        """A segment; some are remembered, each with what was read ahead."""
+    def _ask(self, chunks: Iterable[ListedChunk]) -> None:
+        """Begins a window."""
+        asked: dict[SegmentRow, list[tuple[int, int]]] = {}
+        for _, place, row in chunks:
+            asked.setdefault(row, []).append((place.offset, place.end))
         with self._lock:
-            segment = self._segments.pop(row, None)
-            if segment is None:
-                segment = ReadAhead(partial(self._read, segment_key(row.part)), row.size)
-            self._segments[row] = segment
-            while sum(one.kept_bytes for one in self._segments.values()) > _KEPT_BYTES:
-                del self._segments[next(iter(self._segments))]
+            self._turn += 1
+            for row, rows in asked.items():
+                segment = self._segment(row)
+                known = len(segment.rows)
+                fresh = segment.rows.ask(sorted(rows))
+                self._rows += len(segment.rows) - known
+                segment.before = segment.asked
+                segment.asked += self._budget.ask(fresh)
+                for span in segment.spans:
+                    self._budget.idle -= sum(
+                        end - start for start, end in fresh if start in span.open
+                    )
+            for segment in self._segments.values():
+                for span in [one for one in segment.spans if one.turn < self._turn - _STALE_TURNS]:
+                    segment.spans.remove(span)
+                    self._budget.waste(segment.rows.unasked(span.open))
+                    segment.rows.release(span.open)
+            self._forget_rows()
+
+    def _kept(self, row: SegmentRow, place: ChunkPlace) -> _Span | None:
+        """The span in memory, or on its way, that has a record."""
+        with self._lock:
+            spans = self._segment(row).spans
+            found = next((span for span in spans if span.covers(place)), None)
+            if found is not None:
+                found.turn = self._turn
+            return found
+
+    def _fetched(self, row: SegmentRow, place: ChunkPlace) -> _Span:
+        """A span that has a record, fetched now unless another thread does so."""
+        with self._lock:
+            segment = self._segment(row)
+            for span in segment.spans:
+                if span.covers(place):
+                    return span
+            segment.rows.ask([(place.offset, place.end)])
+            is_dense = segment.rows.is_dense()
+            taken = segment.rows.take(
+                place.offset,
+                gap=self._budget.gap(),
+                ahead=self._budget.ahead(segment.before) if is_dense else 0,
+                most=_SPAN_BYTES,
+            )
+            self._budget.idle += taken.ahead
+            span = _Span(taken, self._turn)
+            segment.spans.append(span)
+        try:
+            span.data = self._read(segment_key(row.part), span.start, span.end)
+        except BaseException as error:
+            with self._lock:
+                if span in segment.spans:
+                    segment.spans.remove(span)
+                self._budget.idle -= segment.rows.unasked(span.open)
+                segment.rows.release(span.open)
+            span.come.set_exception(error)
+            raise
+        span.come.set_result(None)
+        return span
+
+    def _drop(self, row: SegmentRow, span: _Span) -> None:
+        """Forgets a span of which all was read."""
+        with self._lock:
+            spans = self._segment(row).spans
+            if span in spans:
+                spans.remove(span)
+
+    def _segment(self, row: SegmentRow) -> _Segment:
+        """What is known of a segment, which is the newest now."""
+        segment = self._segments.pop(row, None) or _Segment()
+        self._segments[row] = segment
         return segment
 
-
-def _record(ident: ObjectId, data: bytes, offset: int) -> Packed | Absence:
-    """The chunk whose record lies at `offset`, as far as its header says so."""
-    try:
-        record = decode_record(data, offset)
-    except MalformedError:
-        return Absence.DAMAGED
-    payload = data[offset + RECORD_BYTES : record.end]
-    if record.id != ident or record.kind != Kind.CHUNK or len(payload) != record.stored:
-        return Absence.DAMAGED
-    return Packed(Kind.CHUNK, ident, record.codec, record.length, payload)
+    def _forget_rows(self) -> None:
+        """Forgets the rows of segments that were not used for longest."""
+        if self._rows <= _MOST_ROWS:
+            return
+        for row, segment in list(self._segments.items()):
+            if not segment.spans and self._rows > _MOST_ROWS // 2:
+                self._rows -= len(segment.rows)
+                del self._segments[row]

@@ -8,9 +8,9 @@ any server; this only refuses what cannot be read.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 from casync.bucket.keys import MARKER_KEY, map_key, name_key
 from casync.bucket.marker import decode_marker
@@ -47,6 +47,8 @@ _NO_CACHE: Final = ((b"Cache-Control", b"no-cache"),)
 _ABSENT: Final = frozenset({404, 410})
 _HIDDEN: Final = frozenset({401, 403})
 """Statuses of files that are not there, at storages that do not let strangers list."""
+
+_Answer = TypeVar("_Answer")
 
 
 class StaticSite:
@@ -100,7 +102,7 @@ class StaticSite:
             UnsupportedError: There is a store, or a site of a later format.
             CasyncError: As `Calls.read`.
         """
-        reply = self._file(MARKER_KEY, fresh=True)
+        reply = self._file(MARKER_KEY)
         if reply is None:
             return False
         try:
@@ -169,7 +171,7 @@ class StaticSite:
 
     def history(self, name: Name) -> list[NameRecord]:
         """As `ManifestSource.history`: the versions that the site has."""
-        reply = self._file(name_key(name), fresh=True)
+        reply = self._file(name_key(name))
         if reply is None:
             return []
         try:
@@ -257,10 +259,10 @@ class StaticSite:
             for ident in ids
         ]
 
-    def _range(self, key: str, start: int, end: int) -> bytes | None:
+    def _range(self, key: str, start: int, end: int) -> memoryview | None:
         """Bytes of a file, fewer at its end; None if it is not there."""
-        reply = self._file(key, (start, end))
-        return None if reply is None else reply.body[start - reply.start : end - reply.start]
+        request = Request(f"/{key}", (), span=(start, end))
+        return self._if_there(lambda: self._calls.read_part(request, 2 * (end - start)))
 
     def _places(self, ids: Sequence[ObjectId]) -> dict[bytes, ListedChunk]:
         placed: dict[bytes, ListedChunk] = {}
@@ -295,10 +297,10 @@ class StaticSite:
             data = self._range(key, start, end)
             if data is None:
                 raise _Gone
-            return data
+            return bytes(data)
 
         try:
-            found = OpenMap(read)
+            found = OpenMap(read, self._segments.lists)
         except _Gone:
             return None
         except MalformedError as error:
@@ -309,15 +311,15 @@ class StaticSite:
             self._maps[ident] = found
         return found
 
-    def _file(
-        self, key: str, span: tuple[int, int] | None = None, *, fresh: bool = False
-    ) -> Reply | None:
-        """A file of the site, or a part of it; None if it is not there."""
-        request = Request(f"/{key}", (), fields=_NO_CACHE if fresh else (), span=span)
+    def _file(self, key: str) -> Reply | None:
+        """A small file of the site, past all caches; None if it is not there."""
+        request = Request(f"/{key}", (), fields=_NO_CACHE)
+        return self._if_there(lambda: self._calls.read(request))
+
+    def _if_there(self, read: Callable[[], _Answer]) -> _Answer | None:
+        """What is read of a file; None if it is not there."""
         try:
-            if span is None:
-                return self._calls.read(request)
-            return self._calls.read(request, 2 * (span[1] - span[0]))
+            return read()
         except CasyncError as error:
             if error.status in _ABSENT or error.status in _HIDDEN:
                 return None
