@@ -13,12 +13,26 @@ import msgspec
 
 from casync.errors import NoSpaceError, WriteError
 
-__all__ = ["SortedRows"]
+__all__ = ["PlaceRow", "SortedRows"]
 
 _PART_ROWS: Final = 100_000
 """Rows in memory: some 50 MiB."""
 
 _BLOCK_ROWS: Final = 512
+
+
+class PlaceRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An object, and the segment and the offset where its record lies."""
+
+    segment: int
+    offset: int
+    id: bytes
+
+    @staticmethod
+    def place(row: PlaceRow) -> tuple[int, int]:
+        """The key to sort by."""
+        return row.segment, row.offset
+
 
 _Row = TypeVar("_Row", bound=msgspec.Struct)
 

@@ -294,7 +294,14 @@ class ObjectStore(ManifestSource, Protocol):
         ...
 
     def objects(self, kind: Kind) -> Iterator[ObjectId]:
-        """The ids of all objects of `kind`, in order; `verify` walks them."""
+        """The ids of all objects of `kind`, in order."""
+        ...
+
+    def by_place(self, kind: Kind) -> Iterator[ObjectId]:
+        """The ids of all objects of `kind`, in the order in which reading them costs least.
+
+        `verify` walks them. In a bucket neighbours of this order come with one request.
+        """
         ...
 
     def remembered(self) -> Iterator[RememberedFile]:

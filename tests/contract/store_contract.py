@@ -253,6 +253,7 @@ class StoreContract(SourceContract):
         chunk, manifest = small_manifest(b"content")
         store.commit(Batch(objects=[*packed, chunk, manifest]))
         assert list(store.objects(Kind.CHUNK)) == sorted([*ids_of(packed), chunk.id])
+        assert sorted(store.by_place(Kind.CHUNK)) == list(store.objects(Kind.CHUNK))
         assert list(store.objects(Kind.MANIFEST)) == [manifest.id]
         assert list(store.objects(Kind.NODE)) == []
 

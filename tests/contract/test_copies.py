@@ -19,6 +19,7 @@ from casync.ops.upkeep.verify import verify
 from casync.remote.storages.folder import FolderStorage
 from casync.store.base import Batch
 from casync.store.copyable import NameVersions
+from casync.store.lmdb.contents import LmdbContents
 from casync.store.lmdb.store import LmdbStore
 from tests.contract.store_contract import noise
 from tests.support.damaging import false_chunk
@@ -68,6 +69,19 @@ def test_a_second_copy_moves_only_what_is_new(places: Places, target: str) -> No
         assert (copied.versions, copied.manifests) == (1, 1)
         assert copied.objects == 3  # a chunk, a node and a manifest
         assert other.contents.read() == one.contents.read()
+
+
+@pytest.mark.parametrize("source", KINDS)
+def test_a_copy_that_finds_all_rows_looks_for_no_object(
+    places: Places, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its cost is that of comparing names, whatever lies below them."""
+    with places.open(source, "a") as one, places.open("lmdb", "b") as other:
+        fill_all(one)
+        copy(one, other)
+        monkeypatch.delattr(LmdbContents, "placed")
+        again = copy(one, other)
+    assert (again.manifests, again.objects, again.faults) == (0, 0, [])
 
 
 def test_what_was_written_is_put_back_after_two_more_copies(places: Places) -> None:

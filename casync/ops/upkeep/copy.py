@@ -11,12 +11,10 @@ from contextlib import closing
 from itertools import islice
 from typing import Final, NamedTuple
 
-import msgspec
-
 from casync.access.progress import SILENT, Progress
 from casync.cutting.batch_writer import BatchWriter
 from casync.errors import IntegrityError
-from casync.fs.sorted_rows import SortedRows
+from casync.fs.sorted_rows import PlaceRow, SortedRows
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.objects.codec import Packed, Unpacker, Verified
 from casync.objects.node import Content
@@ -61,12 +59,6 @@ class Copied(NamedTuple):
     stored: int
     left_out: int
     faults: list[Fault]
-
-
-class _Placed(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    segment: int
-    offset: int
-    id: bytes
 
 
 def copy(
@@ -122,7 +114,8 @@ class _Copy:
                 for chunk in chunks:
                     self._chunks.add(chunk)
         wanted.indexes = self._needed_indexes(wanted.indexes)
-        self._copy_objects(dry_run=dry_run)
+        if self._roots or wanted.indexes:  # otherwise no object is needed
+            self._copy_objects(dry_run=dry_run)
         broken = self._broken()
         wanted = wanted.without(broken)
         if self._target is not None and not dry_run:
@@ -170,14 +163,14 @@ class _Copy:
 
     def _copy_objects(self, *, dry_run: bool) -> None:
         for kind in Kind:
-            with SortedRows(_Placed, _place, "the list of objects") as rows:
+            with SortedRows(PlaceRow, PlaceRow.place, "the list of objects") as rows:
                 size = 0
                 for placed in self._lacking(kind):
                     size += placed.stored
                     if dry_run:
                         self._objects += 1
                     else:
-                        rows.add(_Placed(placed.segment, placed.offset, placed.id))
+                        rows.add(PlaceRow(placed.segment, placed.offset, placed.id))
                 if dry_run:
                     self._stored += size
                 elif rows and self._target is not None:
@@ -269,7 +262,3 @@ class _Copy:
             names = sorted({label for ident in hit for label in labels.get(ident, ())})
             faults.append(Fault(*key, found.problem, found.detail, tuple(hit), tuple(names)))
         return faults
-
-
-def _place(row: _Placed) -> tuple[int, int]:
-    return row.segment, row.offset

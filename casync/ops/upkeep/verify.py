@@ -167,7 +167,7 @@ class _Verifier:
             return
         self._progress.start("verifying", None)
         for kind in Kind:
-            ids = self._store.objects(kind)
+            ids = self._store.by_place(kind)
             while group := list(islice(ids, _JOB_OBJECTS)):
                 payloads.check(kind, self._sampled(group), listed=True)
 

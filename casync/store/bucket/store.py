@@ -7,7 +7,7 @@ code; see `casync.store.bucket.environment` for how a commit reaches the bucket.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,8 @@ from typing import NoReturn, Self
 from casync.bucket.lease import LEASE_SECONDS
 from casync.bucket.storage import ObjectStorage
 from casync.errors import DamagedStoreError, UnsupportedError
+from casync.fs.sorted_rows import PlaceRow, SortedRows
+from casync.ids import Kind, ManifestId, ObjectId
 from casync.limits import MAP_BYTES
 from casync.store.base import Batch
 from casync.store.bucket.collection import GRACE_SECONDS, BucketCollection
@@ -145,6 +147,13 @@ class BucketStore(LmdbStore):
 
     def _open_session(self) -> BucketSession:
         return BucketSession(self._environment, self._objects)
+
+    def by_place(self, kind: Kind) -> Iterator[ObjectId]:
+        """As `ObjectStore.by_place`: segment by segment."""
+        with SortedRows(PlaceRow, PlaceRow.place, "the list of objects") as rows:
+            for placed in self.contents.placed(kind):
+                rows.add(PlaceRow(placed.segment, placed.offset, placed.id))
+            yield from (ManifestId(row.id) for row in rows)
 
     def expect_commits(self) -> None:
         """As `ObjectStore.expect_commits`."""

@@ -200,6 +200,10 @@ class LmdbStore:
         for key in scan_keys(self._environment, "index", prefix=index_prefix(kind)):
             yield ManifestId(key[1:])
 
+    def by_place(self, kind: Kind) -> Iterator[ObjectId]:
+        """As `ObjectStore.by_place`: on a disk ids are as good an order as any."""
+        return self.objects(kind)
+
     # -- Manifests and names ------------------------------------------------------------------
 
     def manifests(self) -> Iterator[ManifestRow]:
@@ -244,8 +248,6 @@ class LmdbStore:
     def member_index(self, archive: bytes) -> Content | None:
         """As `IndexedStore.member_index`."""
         return find_index(self._environment, archive)
-
-    # -- Remembered files ---------------------------------------------------------------------
 
     def remembered(self) -> Iterator[RememberedFile]:
         """As `ObjectStore.remembered`."""
@@ -359,8 +361,6 @@ class LmdbStore:
         """As `CollectableStore.collection`."""
         begin = partial(LmdbCollection, self._environment, self._store_id, now=int(self._clock()))
         return closing(begin(window=window, dry_run=dry_run, drop_pushes=drop_pushes))
-
-    # -- The store itself ---------------------------------------------------------------------
 
     def watch(self, watcher: Callable[[bool], None]) -> None:
         """As `Environment.watch`."""

@@ -94,6 +94,8 @@ class MemoryStore:
             ids = sorted(ident for its_kind, ident in self._tables.objects if its_kind is kind)
         yield from ids
 
+    by_place = objects
+
     # -- Manifests and names ------------------------------------------------------------------
 
     def manifests(self) -> Iterator[ManifestRow]:

@@ -16,12 +16,14 @@ from casync.bucket.head import decode_head
 from casync.bucket.keys import HEAD_KEY, SEGMENTS
 from casync.bucket.storage import ListedKey, StoredObject, Tag, TagForm
 from casync.errors import LostRaceError
+from casync.ids import Kind
 from casync.names.name import parse_name
 from casync.names.name_update import NameUpdate
 from casync.ops.prepare.file import PrepareOptions, prepare
-from casync.store.base import Batch
+from casync.ops.upkeep.verify import VerifyOptions, verify
+from casync.store.base import Absence, Batch
 from casync.store.bucket.store import BucketStore
-from tests.contract.store_contract import noise, pack, put_manifest
+from tests.contract.store_contract import ids_of, noise, pack, put_manifest
 from tests.support.memory_storage import MemoryStorage
 from tests.support.preparing import stream
 
@@ -200,3 +202,36 @@ def test_what_is_sent_ahead_is_sent_once(
     assert len(sent) == 1
     assert store.commit(batch).objects == 2
     assert [each.key for each in bucket.list(SEGMENTS)] == sent
+
+
+def test_all_chunks_are_verified_with_a_few_requests_a_segment(
+    bucket: MemoryStorage, tmp_path: Path, stack: ExitStack
+) -> None:
+    """In the order of their ids, each of them would cost a request."""
+    for number in range(3):
+        take(Watched(bucket), tmp_path, noise(2_000_000, number))
+    storage = Watched(bucket)
+    store = stack.enter_context(BucketStore.open_bucket(storage, tmp_path))
+    report = verify(store, options=VerifyOptions(workers=1))
+    assert report.faults == []
+    assert report.objects > 300
+    segments = len(list(bucket.list(SEGMENTS)))
+    assert sum(each.startswith("get_ranges") for each in storage.asked) <= 3 * segments
+
+
+def test_a_segment_that_is_gone_damages_its_own_chunks_alone(
+    bucket: MemoryStorage, tmp_path: Path, stack: ExitStack
+) -> None:
+    store = stack.enter_context(BucketStore.open_bucket(bucket, tmp_path, create=True))
+    chunks = [pack(noise(500, number)) for number in range(20)]
+    store.commit(Batch(objects=chunks[:10]))
+    first = {each.key for each in bucket.list(SEGMENTS)}
+    store.commit(Batch(objects=chunks[10:]))
+    bucket.delete(sorted(first))
+    ids = ids_of([each for pair in zip(chunks[:10], chunks[10:], strict=True) for each in pair])
+    answers = list(store.get(Kind.CHUNK, ids))
+    assert answers[::2] == [Absence.DAMAGED] * 10
+    assert answers[1::2] == chunks[10:]
+    plains = list(store.plain_chunks(ids))
+    assert plains[::2] == [None] * 10
+    assert plains[1::2] == [noise(500, number) for number in range(10, 20)]
