@@ -86,6 +86,34 @@ def test_what_cannot_be_read_is_one_line(
     assert program.run("ls", "tree").status == 9
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("create", "made.tar", "a.zip:"),
+        ("create", "made.msgpack", "a.zip:a"),
+        ("create", "made.tgz", "--dry-run", "box:a.zip/"),
+        ("get", "a.zip", "--suffix", "a", "-o", "out.tar"),
+    ],
+    ids=" ".join,
+)
+def test_a_bomb_of_zip_is_not_made_into_another_archive(
+    program: Program, command: tuple[str, ...]
+) -> None:
+    """A3"""
+    folder = program.home / "box"
+    folder.mkdir()
+    # What the directory says is made, whatever is there.
+    data = changed_zip(zip_of("a", "b"), b"PK\1\2", 24, "L", 1 << 31)
+    (folder / "a.zip").write_bytes(data)
+    program.good("prepare", folder / "a.zip", "--name", "a.zip")
+    program.good("prepare", folder, "--name", "box")
+    (folder / "a.zip").unlink()
+    found, line = ended(program, "archive", *command)
+    assert (found, "that is a bomb" in line) == (4, True), line
+    assert b"made" not in program.good("ls").out
+    assert not (program.home / "out.tar").exists()
+
+
 def test_names_that_lead_out_are_written_nowhere(program: Program) -> None:
     """A1"""
     names = b"".join(map(tar_of, ["../evil", "/evil", "a/../../evil", "good"]))

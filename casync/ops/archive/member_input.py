@@ -12,6 +12,7 @@ from casync.errors import NotFoundError
 from casync.ids import Buffer
 from casync.ops.archive.chosen import Choice, ChosenMember, in_order, member_content
 from casync.ops.archive.extract_plan import SPECIAL, ExtractPlan
+from casync.ops.archive.plain_bytes import PlainBytes
 
 __all__ = ["MembersTar", "members_of_archive"]
 
@@ -22,6 +23,7 @@ def members_of_archive(
     *,
     below: bytes = b"",
     leave_out: Callable[[bytes], None] = lambda _: None,
+    plain: PlainBytes | None = None,
 ) -> Iterator[MemberWithBytes]:
     """Members in the order of the archive. Their bytes are read before the next one is asked for.
 
@@ -30,12 +32,15 @@ def members_of_archive(
         kinds: The kinds that the new archive has room for. Others are left out.
         below: What is put before all paths.
         leave_out: Called with the paths of devices and pipes, which are left out, too.
+        plain: Bounds them with others; None for them alone.
 
     Raises:
+        MalformedError: They have far more plain bytes than an archive has.
         UnsupportedError: A member cannot be read.
         CasyncError: As `Choice.members`.
     """
     totals = ExtractPlan()
+    plain = plain or PlainBytes(choice.archive)
 
     def readable() -> Iterator[ChosenMember]:
         for one in choice.members(hard_links=MemberKind.HARDLINK in kinds):
@@ -48,6 +53,7 @@ def members_of_archive(
             if one.member.kind is MemberKind.FILE:
                 choice.archive.require_file(one.member)
                 totals.add(one.member)
+                plain.take(choice.archive, one.member)
             yield one
 
     with in_order(readable()) as rows:

@@ -22,6 +22,7 @@ from casync.objects.tree import File
 from casync.ops.archive.chosen import Choice, member_content
 from casync.ops.archive.list_members import EVERYTHING, Selection
 from casync.ops.archive.member_input import members_of_archive
+from casync.ops.archive.plain_bytes import PlainBytes
 from casync.ops.archive.tree_members import content_reader, member_of, members_of_tree
 from casync.store.base import ManifestSource
 
@@ -92,6 +93,7 @@ class StoreInput:
         self._matches = member_selection(selection.mode, selection.text)
         self._indexes = indexes_of(store)
         self._archives: OrderedDict[Content, Archive] = OrderedDict()
+        self._plain = PlainBytes()
         self._skips_missing = skips_missing
 
     def members(self, kinds: frozenset[MemberKind]) -> Iterator[MemberWithBytes]:
@@ -101,9 +103,11 @@ class StoreInput:
             NotFoundError: A ref leads to nothing.
             UsageError: A ref leads to a link, a device or a pipe, or its members are wanted and it
                 is no archive.
-            NoObjectError, IntegrityError: An object is missing or damaged.
+            NoObjectError, IntegrityError: An object is missing or damaged, or members of archives
+                have far more plain bytes than archives have.
         """
         self.missing = self.left_out = 0
+        self._plain = PlainBytes(*self._archives.values())
         for one in self._wanted():
             try:
                 found = self._find(one.ref)
@@ -118,9 +122,10 @@ class StoreInput:
             match found:
                 case Choice():
                     yield from members_of_archive(
-                        found, kinds, below=below, leave_out=self._leave_out
+                        found, kinds, below=below, leave_out=self._leave_out, plain=self._plain
                     )
                 case _Inside(archive, member):
+                    self._plain.take(archive, member)
                     yield from self._chosen(_of_member(one.path, archive, member))
                 case Located():
                     yield from self._of_located(one, found, below, kinds)
@@ -148,6 +153,7 @@ class StoreInput:
         archive = self._archives.get(outline.content)
         if archive is None:
             archive = open_archive_at(ref, found, self._store, self._indexes)
+            self._plain.open(archive)
         self._archives[outline.content] = archive
         self._archives.move_to_end(outline.content)
         if len(self._archives) > _OPEN:
