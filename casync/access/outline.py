@@ -62,7 +62,8 @@ class Outline:
         self.manifest = manifest
         self._plain = plain or ProvedReader(store).plain
         self._loaded: dict[NodeId, bytes] = {}  # the first read takes it from here
-        self.node = lru_cache(maxsize=cached_nodes)(self._node)
+        # Without a circle through this outline: many are made, and each is to end at once.
+        self.node = lru_cache(maxsize=cached_nodes)(_node_reader(self._plain, self._loaded))
 
     @property
     def content(self) -> Content:
@@ -98,17 +99,6 @@ class Outline:
                     self._loaded[NodeId(record.id)] = data
                 found.append(_decoded(NodeId(record.id), data, level, record.length))
         return found
-
-    def _node(self, ident: NodeId, level: int, length: int) -> Node:
-        """Reads a node of the outline. Used by one thread.
-
-        Raises:
-            NoObjectError, IntegrityError: The node is missing, or damaged.
-        """
-        data = self._loaded.pop(ident, None)
-        if data is None:
-            (data,) = self._plain(Kind.NODE, [ident])
-        return _decoded(ident, data, level, length)
 
     def is_hole(self, ident: bytes, length: int) -> bool:
         """Whether a record has the id and the length of the chunk that holes are cut into."""
@@ -151,6 +141,23 @@ class Outline:
 
         content = content or self.content
         return solid(content.level, content.id, content.length) if content.length else 0
+
+
+def _node_reader(
+    plain: Callable[[Kind, Sequence[ObjectId]], Iterable[bytes]], loaded: dict[NodeId, bytes]
+) -> Callable[[NodeId, int, int], Node]:
+    def read(ident: NodeId, level: int, length: int) -> Node:
+        """Reads a node of the outline. Used by one thread.
+
+        Raises:
+            NoObjectError, IntegrityError: The node is missing, or damaged.
+        """
+        data = loaded.pop(ident, None)
+        if data is None:
+            (data,) = plain(Kind.NODE, [ident])
+        return _decoded(ident, data, level, length)
+
+    return read
 
 
 def open_outline(

@@ -1,4 +1,4 @@
-"""A tar and a zip with a million members, listed, read and unpacked within bounds of memory.
+"""A tar and a zip with a million members, read, unpacked and made anew in bounds of memory.
 
 `python -m tests.large.many_members [NUMBER]` makes them in a folder, a thousand in each of theirs.
 Memory is checked at each step (`steps.py`). Needs some GB: `make manymembers`.
@@ -21,6 +21,9 @@ __all__ = ["read_back", "write_tar", "write_zip"]
 
 _IN_A_FOLDER: Final = 1000
 
+_CREATE_BYTES: Final = 256 << 20
+"""Peak memory allowed for making an archive."""
+
 
 def main() -> None:
     """Runs all steps; an AssertionError says what is wrong."""
@@ -39,7 +42,10 @@ def main() -> None:
 
 
 def read_back(archive: Path, number: int, *, most: int = MEMORY_BYTES) -> None:
-    """Reads an archive of `write_tar` or `write_zip` by all ways, with at most `most` bytes."""
+    """Reads an archive of `write_tar` or `write_zip` by all ways, and makes others of it.
+
+    Each step may take `most` bytes of memory.
+    """
     name, last = archive.name, number - 1
     store = archive.parent / f"{name}.store"
 
@@ -55,6 +61,11 @@ def read_back(archive: Path, number: int, *, most: int = MEMORY_BYTES) -> None:
     assert got.read_bytes() == _data(last)
     unpacked = step("unpack", "prepare", "--unpack", archive, "--name", "unpacked")
     assert (unpacked["files"], unpacked["left_out"]) == (number, [])
+    for title, made, given in (
+        ("make of members", "made.tar", f"{name}:"),
+        ("make of files", "made.msgpack", "unpacked"),
+    ):
+        step(title, "archive", "create", made, given, most=min(most, _CREATE_BYTES))
 
 
 def write_tar(path: Path, number: int) -> None:

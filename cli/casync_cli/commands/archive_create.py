@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from casync.names.name import Name
     from casync.ops.archive.create import ArchiveInput, ArchivePlan
     from casync.ops.archive.list_members import Selection
+    from casync.ops.archive.listed_refs import ListedRefs
     from casync.ops.prepare.prepared import Prepared
     from casync.store.lmdb.store import LmdbStore
     from casync_cli.output import Output
@@ -203,10 +204,11 @@ def _input(
     return given(lambda: whole_refs(refs, portable=portable), " ".join(members))
 
 
-def _listed(text: str) -> list[tuple[str, str | None]]:
+def _listed(text: str) -> ListedRefs:
     """The refs of a list, each with the path that it shall get, or None."""
     from casync.fs.source.file import open_source
     from casync.jobs.object_list import read_object_list
+    from casync.ops.archive.listed_refs import ListedRefs
 
     path = None if text == "-" else parse_path(text, "--list")
     with ExitStack() as stack:
@@ -215,7 +217,7 @@ def _listed(text: str) -> list[tuple[str, str | None]]:
             given = stack.enter_context(path.open("rb"))
         with open_source(given) as source:
             blocks = (block for block in source.blocks() if isinstance(block, bytes))
-            listed = [(one.target, one.name) for one in read_object_list(blocks)]
+            listed = ListedRefs((one.target, one.name) for one in read_object_list(blocks))
     if not listed:
         raise UsageError("the list is empty", next_step="Write one ref on each line.")
     return listed

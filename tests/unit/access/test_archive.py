@@ -35,7 +35,7 @@ from casync.objects.chunk_runs import runs
 from casync.objects.chunker import DEFAULT_PARAMS, ChunkerParams
 from casync.objects.codec import Packed
 from casync.objects.manifest import Manifest
-from casync.ops.archive.list_members import archive_at
+from casync.ops.archive.list_members import archive_and_path
 from casync.ops.prepare.file import PrepareOptions, prepare
 from casync.ops.upkeep.gc import CollectOptions, collect
 from casync.store.base import Absence, Batch, Committed
@@ -143,7 +143,7 @@ def test_a_damaged_index_is_made_again(store: MemoryStore, name: str) -> None:
 
 
 def test_an_open_archive_outlives_the_loss_of_its_index(store: MemoryStore) -> None:
-    archive = archive_at(parse_ref("a.tar"), store)
+    archive = archive_and_path(parse_ref("a.tar"), store)[0]
     for ident in index_chunks(store, "a.tar"):
         store._tables.objects.pop((Kind.CHUNK, ident))
     assert len(list(archive.members())) == len(MEMBERS) + 1
@@ -268,7 +268,7 @@ def test_an_index_of_another_archive_is_made_again(store: MemoryStore) -> None:
 
 
 def test_an_archive_that_is_damaged_in_the_middle_is_an_error(store: MemoryStore) -> None:
-    archive = archive_at(parse_ref("a.tar"), store)
+    archive = archive_and_path(parse_ref("a.tar"), store)[0]
     outline = open_outline(store.resolve(parse_ref("a.tar")), store)
     chunks = [run.id for _, run in runs(outline.content, outline.node)]
     del store._tables.objects[Kind.CHUNK, ChunkId(chunks[len(chunks) // 2])]
