@@ -14,6 +14,7 @@ from casync.access.archive import Archive, MemberContent, open_archive
 from casync.access.content_file import FileBytes, Readable
 from casync.access.endpoints import Endpoints, place_of
 from casync.access.member_indexes import MemberIndexes, indexes_of
+from casync.access.near_member import near_member
 from casync.access.nearest import NearestSource
 from casync.access.outline import CACHED_NODES, ObjectLoader, Outline, load_outline
 from casync.access.progress import SILENT, Progress
@@ -394,7 +395,6 @@ def nothing_at(ref: Ref, found: WalkedPath, archive: Archive) -> CasyncError:
             next_step=f"`casync archive get {whole}{mark}{inside} --extract DIR` writes it; "
             f"`casync archive ls {whole} --prefix {inside}/` lists it.",
         )
-    return NotFoundError(
-        f"the archive {whole} has no {inside}",
-        next_step=f"`casync archive ls {whole}` lists what it has.",
-    )
+    step, near = f"`casync archive ls {whole}` lists what it has.", near_member(archive, rest)
+    step = f"Did you mean {whole}{mark}{os.fsdecode(near)}? {step}" if near else step
+    return NotFoundError(f"the archive {whole} has no {inside}", next_step=step)

@@ -32,7 +32,7 @@ from casync.names.name import parse_ref
 from casync.objects.node import Content
 from casync.ops.archive.chosen import Choice
 from casync.ops.archive.extract import extract
-from casync.ops.archive.list_members import archive_at
+from casync.ops.archive.list_members import archive_and_path
 from casync.ops.archive.member_input import MembersTar
 from casync.remote.server.client import RemoteClient
 from casync.remote.server.transport import TransportOptions
@@ -127,14 +127,14 @@ def test_a_member_costs_its_own_bytes_and_little_of_the_index(server: Server, na
 def test_listing_fetches_the_index_alone(server: Server, name: str) -> None:
     """A5"""
     with RemoteClient(server.url) as client:
-        members = list(archive_at(parse_ref(name), client).members())
+        members = list(archive_and_path(parse_ref(name), client)[0].members())
         assert [one.path.decode() for one in members] == sorted(MEMBERS)
         assert client.traffic.received < 100_000
 
 
 def test_many_opens_ask_for_the_index_once(path: Path) -> None:
     with LmdbStore.open(path) as store:
-        archive_at(parse_ref("a.tar"), store)
+        archive_and_path(parse_ref("a.tar"), store)[0]
         index = store.member_index(
             open_outline(store.resolve(parse_ref("a.tar")), store).content.id
         )
@@ -184,7 +184,7 @@ class Liar:
     ) -> None:
         self.store = MemoryStore()
         put_file(self.store, data, name=name)
-        archive = archive_at(parse_ref(name), self.store)
+        archive = archive_and_path(parse_ref(name), self.store)[0]
         index = archive.index
         rows = sorted(edit(list(index.members())), key=member_order)
         self.kind = index.kind
@@ -313,7 +313,7 @@ def test_links_folders_and_modes_of_an_index_that_lies_are_not_made(
 ) -> None:
     liar = Liar(data(), name, lie)
     with Peer(liar.store, liar) as peer, asking(peer) as client:
-        choice = Choice(archive_at(parse_ref(name), client))
+        choice = Choice(archive_and_path(parse_ref(name), client)[0])
         said = r"http://127.0.0.1:\d+: the index of the archive is wrong about wanted"
         with pytest.raises(IntegrityError, match=said):
             extract(choice, name, tmp_path / "out")
@@ -346,7 +346,7 @@ def test_points_of_a_server_have_no_say_in_an_archive_that_is_known_by_its_hash(
     members = {f"{n:03}": words + b"%d" % n + words[::-1] for n in range(2000)}
     data = gzip.compress(tar_of(members), 6)
     liar = Liar(data, "l.tgz", list)
-    honest = archive_at(parse_ref("l.tgz"), liar.store).index
+    honest = archive_and_path(parse_ref("l.tgz"), liar.store)[0].index
     points = forged_points(honest.points())
     assert len(points) > 32_768
     plain = open_layer("gzip", BytesReader(data), length=honest.length, points=points).read(
@@ -365,7 +365,7 @@ def test_a_cache_gives_the_index_of_its_server(server: Server, tmp_path: Path) -
         serving(tmp_path / "cache", upstream=Upstream(server.url)) as cache,
         RemoteClient(cache.url) as client,
     ):
-        members = list(archive_at(parse_ref("a.tar"), client).members())
+        members = list(archive_and_path(parse_ref("a.tar"), client)[0].members())
         assert len(members) == len(MEMBERS)
         assert read(client, f"a.tar:{LAST}") == MEMBERS[LAST]
         assert client.traffic.received < 1_000_000

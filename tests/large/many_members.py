@@ -49,8 +49,8 @@ def read_back(archive: Path, number: int, *, most: int = MEMORY_BYTES) -> None:
     name, last = archive.name, number - 1
     store = archive.parent / f"{name}.store"
 
-    def step(title: str, *arguments: str | Path) -> dict[str, Any]:
-        return measured(title, *arguments, "--store", store, most=most)
+    def step(title: str, *arguments: str | Path, bound: int = most) -> dict[str, Any]:
+        return measured(title, *arguments, "--store", store, most=bound)
 
     step("prepare", "prepare", archive, "--name", name)
     few = step("index, and list some", "archive", "ls", name, "--suffix", f"/{last:07d}")
@@ -65,7 +65,7 @@ def read_back(archive: Path, number: int, *, most: int = MEMORY_BYTES) -> None:
         ("make of members", "made.tar", f"{name}:"),
         ("make of files", "made.msgpack", "unpacked"),
     ):
-        step(title, "archive", "create", made, given, most=min(most, _CREATE_BYTES))
+        step(title, "archive", "create", made, given, bound=min(most, _CREATE_BYTES))
 
 
 def write_tar(path: Path, number: int) -> None:

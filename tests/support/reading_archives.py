@@ -12,7 +12,7 @@ from casync.archives.member import Member, MemberKind
 from casync.fs.source.stream import StreamSource
 from casync.names.name import Name, parse_ref
 from casync.objects.tree import File, Folder, Link
-from casync.ops.archive.list_members import archive_at, list_members
+from casync.ops.archive.list_members import archive_and_path, list_members
 from casync.ops.prepare.file import PrepareOptions, prepare
 from casync.ops.prepare.prepared import FolderPrepared
 from casync.ops.prepare.unpack import prepare_archive
@@ -28,7 +28,7 @@ def opened(data: bytes, name: str = "archive", store: MemoryStore | None = None)
     """An archive that was put into a store in memory."""
     store = store or MemoryStore()
     prepare(StreamSource(io.BytesIO(data)), store, PrepareOptions(params=PARAMS, name=Name(name)))
-    return archive_at(parse_ref(name), store)
+    return archive_and_path(parse_ref(name), store)[0]
 
 
 def members_read(archive: Archive) -> dict[bytes, Shown]:

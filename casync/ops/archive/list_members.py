@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import chain, takewhile
 from typing import Final, NamedTuple
 
 from casync.access.archive import Archive, open_archive
-from casync.access.locate import open_archive_at, reach
+from casync.access.locate import nothing_at, open_archive_at, reach
 from casync.access.member_indexes import MemberIndexes, indexes_of
 from casync.access.outline import Outline
 from casync.access.progress import SILENT, Progress
@@ -22,8 +23,8 @@ __all__ = [
     "EVERYTHING",
     "Selection",
     "archive_and_path",
-    "archive_at",
     "list_members",
+    "members_at",
     "members_inside",
 ]
 
@@ -46,21 +47,49 @@ EVERYTHING: Final = Selection()
 _STEP: Final = "tar, tgz, zip and msgpack are."
 
 
-def archive_at(ref: Ref, source: ManifestSource, progress: Progress = SILENT) -> Archive:
-    """The archive that a ref leads to. `progress` advances while its index is made.
+def members_at(
+    ref: Ref, source: ManifestSource, selection: Selection = EVERYTHING, progress: Progress = SILENT
+) -> tuple[Archive, Iterator[Member]]:
+    """The archive that a ref leads to or into, and its members that are meant, ordered by path.
+
+    Of a folder in an archive they are those below it, selected by their paths there.
+
+    Args:
+        ref: The ref.
+        source: A store or a server.
+        selection: Selects members.
+        progress: Advances while the index is made.
 
     Raises:
-        UsageError: It is no archive.
+        UsageError: It is no archive, or a regular expression is not valid.
+        NotFoundError: The archive has nothing at the path.
         CasyncError: As `reach` and `open_archive`.
     """
     archive, inside = archive_and_path(ref, source, progress=progress)
-    if inside:
-        whole = str(ref).rstrip("/").removesuffix(os.fsdecode(inside)).rstrip(":/")
-        raise UsageError(
-            f"{ref} is in an archive, but is none itself",
-            next_step=f"`casync archive ls {whole} --prefix {os.fsdecode(inside)}` lists it.",
-        )
-    return archive
+    if not inside:
+        return archive, list_members(archive, selection)
+    start, found = _members_inside(archive, inside)
+    first = next(found, None)
+    if first is None:
+        raise nothing_at(ref, reach(ref, source), archive)
+    mode, text, shadowed = selection
+    matches = member_selection(mode, text)
+    chosen = (
+        one
+        for one in chain((first,), found)
+        if (shadowed or not one.shadowed) and (not text or matches(one.path[start:]))
+    )
+    return archive, chosen
+
+
+def _members_inside(archive: Archive, path: bytes) -> tuple[int, Iterator[Member]]:
+    """What is below a path, or at it; and where names below the folder begin in their paths."""
+    below = archive.members(path + b"/")
+    first = next(below, None)
+    if first is not None:
+        return len(path) + 1, chain((first,), below)
+    there = takewhile(lambda one: one.path == path, archive.members(path))
+    return path.rfind(b"/") + 1, there
 
 
 def archive_and_path(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from casync.errors import UsageError
+from casync.errors import NoStoreError, UsageError
 from casync.sizes import format_count, format_size
 from casync_cli.completion import complete_name
 from casync_cli.invocation import invocation_of
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from casync.ops.archive.append import Appended
     from casync.ops.archive.create import ArchiveInput
     from casync.store.lmdb.store import LmdbStore
+    from casync_cli.invocation import Invocation
     from casync_cli.output import Output
 
 DETAILS = (
@@ -82,10 +83,21 @@ def run(
         expected=None if expect is None else parse_count(expect, "--expect", 0, _MOST_VERSIONS),
     )
     invocation.resume = f"{label} is as it was; run the same command again."
-    with invocation.open_store(create=create) as store, invocation.progress() as progress:
+    with _store(invocation, create=create) as store, invocation.progress() as progress:
         given = _input(store, files, place)
         appended = append_to_archive(label, given, store, options, progress)
     _report(invocation.output, appended)
+
+
+def _store(invocation: Invocation, *, create: bool) -> LmdbStore:
+    try:
+        return invocation.open_store(create=create)
+    except NoStoreError as error:
+        if create or not error.next_step:  # which says how a store is made
+            raise
+        raise NoStoreError(
+            error.message, next_step="--create makes it, and the archive."
+        ) from error
 
 
 def _on_duplicate(text: str) -> OnDuplicate:
