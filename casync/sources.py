@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from operator import itemgetter
 from typing import BinaryIO, Final, NamedTuple
 
 from casync.access.progress import SILENT, Progress
@@ -30,6 +29,7 @@ from casync.remote.sources.described import described
 from casync.remote.sources.open import Sources, is_address
 from casync.remote.sources.options import SourceOptions
 from casync.remote.sources.remote_object import RemoteObject
+from casync.remote.sources.sorted_folder import sorted_folder
 from casync.store.lmdb.store import LmdbStore
 from casync.store.proved import ProvedReader
 
@@ -261,14 +261,8 @@ def list_url(
                     "lists what one stands for.",
                 )
             key += "/"
-        keys: Iterator[tuple[str, Listed]]
-        if recursive:
-            keys = ((one.key, one) for one in source.list_below(key))
-        else:
-            level = source.list_folder(key)
-            objects = [(one.key, one) for one in level.objects if one.key != key]
-            folders = [(prefix, Listed(prefix, 0)) for prefix in level.prefixes]
-            keys = iter(sorted([*objects, *folders], key=itemgetter(0)))
+        below = source.list_below(key) if recursive else sorted_folder(source, key)
+        keys = ((one.key, one) for one in below)
         count = 0
         for name, one in described(source, keys, _lacks_size, executor):
             count += 1
@@ -277,5 +271,5 @@ def list_url(
             raise NotFoundError(f"there is no object below {source.label}/{key}")
 
 
-def _lacks_size(_: str, listed: Listed) -> bool:
-    return listed.size is None
+def _lacks_size(key: str, listed: Listed) -> bool:
+    return listed.size is None and not key.endswith("/")

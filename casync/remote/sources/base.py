@@ -29,6 +29,7 @@ __all__ = [
     "ObjectAnswer",
     "Listed",
     "ListedFolder",
+    "ListsByEntry",
     "ReadRange",
     "folder_of",
     "range_to_read",
@@ -252,6 +253,18 @@ class AsksMany(Protocol):
 
         Raises:
             CasyncError: The source cannot be asked.
+        """
+        ...
+
+
+@runtime_checkable
+class ListsByEntry(Protocol):
+    """A `RemoteSource` that lists a folder with bounded memory."""
+
+    def iter_folder(self, prefix: str) -> Iterator[Listed]:
+        """The objects and prefixes directly below a prefix; the keys of prefixes end with a slash.
+
+        Raises as `RemoteSource.list_folder`.
         """
         ...
 

@@ -29,7 +29,7 @@ from casync.jobs.fault import ObjectFaultKind
 from casync.jobs.validators import Validators
 from casync.limits import KIB
 from casync.remote.sources.answer_body import blocks_of
-from casync.remote.sources.base import Listed, ListedFolder, ObjectAnswer, failed
+from casync.remote.sources.base import Listed, ListedFolder, ObjectAnswer, failed, folder_of
 from casync.remote.sources.options import SourceOptions
 from casync.remote.sources.web.connections import HttpConnections, refused
 from casync.remote.sources.web.host import HttpAnswer
@@ -117,13 +117,15 @@ class HttpSource:
 
     def list_folder(self, prefix: str) -> ListedFolder:
         """See `RemoteSource`."""
+        return folder_of(prefix, self.iter_folder(prefix))
+
+    def iter_folder(self, prefix: str) -> Iterator[Listed]:
+        """See `ListsByEntry`."""
         if prefix.count("/") > MAX_DEPTH:
             raise RemoteError(f"{self.label}/{prefix} is too deep; folders may contain themselves")
-        entries = list(read_index(self._connections, self._folder(prefix)))
-        return ListedFolder(
-            [Listed(prefix + entry.name, entry.size) for entry in entries if not entry.is_folder],
-            [f"{prefix}{entry.name}/" for entry in entries if entry.is_folder],
-        )
+        for entry in read_index(self._connections, self._folder(prefix)):
+            slash = "/" if entry.is_folder else ""
+            yield Listed(f"{prefix}{entry.name}{slash}", entry.size)
 
     def list_below(self, prefix: str) -> Iterator[Listed]:
         """See `RemoteSource`."""
