@@ -250,15 +250,21 @@ class WatchedStream:
         """Whether the bytes of a body can be read to where they are needed."""
         return isinstance(self._inner, PlainStream)
 
-    def read_into(self, view: memoryview) -> int:
+    def read_into(self, view: memoryview, *, whole: bool = True) -> int:
         """Reads some bytes of a body into `view`; returns how many, 0 at the end. See `fills`.
+
+        Args:
+            view: The memory.
+            whole: As of `PlainStream.read_into`.
 
         Raises:
             UnreachableError: As `read`.
         """
         inner = self._inner
         assert isinstance(inner, PlainStream)
-        return self._received(partial(inner.read_into, view[: self._line.read_bytes]), int)
+        return self._received(
+            partial(inner.read_into, view[: self._line.read_bytes], whole=whole), int
+        )
 
     def _received(self, read: Callable[[float], _T], count_of: Callable[[_T], int]) -> _T:
         """Calls `read` with the seconds that it may take, until something came or the end."""

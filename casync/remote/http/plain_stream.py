@@ -52,18 +52,23 @@ class PlainStream(httpcore.NetworkStream):
         except OSError as error:
             raise httpcore.ReadError(error) from error
 
-    def read_into(self, view: memoryview, timeout: float | None = None) -> int:
-        """Fills `view`, or as much of it as comes in time; returns the bytes, 0 at the end.
+    def read_into(
+        self, view: memoryview, timeout: float | None = None, *, whole: bool = True
+    ) -> int:
+        """Reads into `view` what comes; returns the bytes, 0 at the end.
 
-        One system call waits for all of them: threads that wait for the interpreter after each
-        piece would wait for those that work.
+        Args:
+            view: The memory.
+            timeout: Seconds.
+            whole: Wait until `view` is full or the time is over. One system call does so: threads
+                that wait for the interpreter after each piece would wait for those that work.
 
         Raises:
             httpcore.ReadTimeout, httpcore.ReadError: As `read`.
         """
         try:
             self._limit(socket.SO_RCVTIMEO, timeout)
-            return self._socket.recv_into(view, flags=socket.MSG_WAITALL)
+            return self._socket.recv_into(view, flags=socket.MSG_WAITALL if whole else 0)
         except BlockingIOError as error:
             raise httpcore.ReadTimeout(error) from error
         except OSError as error:

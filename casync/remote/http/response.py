@@ -19,6 +19,9 @@ Fields = Sequence[tuple[bytes, bytes]]
 _MAX_QUIET_BYTES: Final = MIB
 """Bytes that a server may send with no byte of a body among them."""
 
+_READ_BYTES: Final = MIB // 2
+"""Bytes of a body that are read at once."""
+
 _FIRST_FINAL_STATUS: Final = 200
 _BODILESS: Final = frozenset({"HEAD", "CONNECT"})
 _FRAMED: Final = frozenset({b"content-length", b"transfer-encoding"})
@@ -118,12 +121,18 @@ class HttpResponse:
             Exception: What `WatchedStream.read` raises.
         """
         events = self._events
+        memory: memoryview | None = None  # for all reads: httptools copies what it finds
         while True:
             pieces, events.pieces = events.pieces, []
             yield from pieces
             if events.ended:
                 return
-            self._feed(self.stream.read())
+            if not self.stream.fills:
+                self._feed(self.stream.read())
+                continue
+            if memory is None:
+                memory = memoryview(bytearray(_READ_BYTES))
+            self._feed(memory[: self.stream.read_into(memory, whole=False)])
 
     def read_into(self, view: memoryview) -> int:
         """Reads the next bytes of the body into `view`, in place of `body`.
@@ -180,7 +189,7 @@ class HttpResponse:
             events = self._events
             release(events.ended and events.keeps and not events.surplus and not events.pieces)
 
-    def _feed(self, data: bytes) -> None:
+    def _feed(self, data: bytes | memoryview) -> None:
         """Takes the next bytes; none if the connection has ended."""
         events = self._events
         if not data:
