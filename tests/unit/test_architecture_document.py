@@ -57,3 +57,9 @@ def test_it_shows_every_package() -> None:
         for path in (ROOT / home).rglob("__init__.py")
     }
     assert packages_shown() == packages
+
+
+def test_no_entry_of_the_changelog_is_there_twice() -> None:
+    lines = (ROOT / "CHANGELOG.md").read_text().splitlines()
+    entries = [line for line in lines if line.startswith("- ")]
+    assert len(entries) == len(set(entries))
