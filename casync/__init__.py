@@ -29,7 +29,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from casync.api import forecast, open_ref, open_store, prepare, prepare_tree, pull, push
+    from casync.api import forecast, open_ref, prepare, prepare_tree, pull, push
+    from casync.bucket_stores import open_store
     from casync.downloads import DownloadOptions, DownloadRequest, Job, download
     from casync.errors import CasyncError
     from casync.objects.chunker import ChunkerParams
@@ -89,6 +90,7 @@ _HOMES = {
     "download": "casync.downloads",
     "get": "casync.sources",
     "members": "casync.training.members",
+    "open_store": "casync.bucket_stores",
     "prepare_archive": "casync.sources",
     "prepare_url": "casync.sources",
 }

@@ -15,7 +15,6 @@ from casync.access.locate import fetch, open_file
 from casync.access.outline import Outline
 from casync.access.progress import SILENT, Progress
 from casync.access.tree_load import Tree
-from casync.bucket_stores import open_store
 from casync.errors import UsageError
 from casync.fs.exclude import Exclusion
 from casync.fs.paths import StrPath, as_path
@@ -62,7 +61,6 @@ __all__ = [
     "diff",
     "forecast",
     "open_ref",
-    "open_store",
     "prepare",
     "prepare_tree",
     "pull",

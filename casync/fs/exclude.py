@@ -6,10 +6,12 @@ import os
 import re
 import warnings
 from collections.abc import Sequence
-
-import pathspec
+from typing import TYPE_CHECKING
 
 from casync.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 __all__ = ["Exclusion"]
 
@@ -33,8 +35,12 @@ class Exclusion:
             self._compile(globs, regexes)
 
     def _compile(self, globs: Sequence[str], regexes: Sequence[str]) -> None:
+        self._spec: GitIgnoreSpec | None = None
         try:
-            self._spec = pathspec.GitIgnoreSpec.from_lines(globs) if globs else None
+            if globs:
+                from pathspec import GitIgnoreSpec  # slow to import
+
+                self._spec = GitIgnoreSpec.from_lines(globs)
         except (ValueError, re.error, OverflowError, RecursionError) as error:
             raise UsageError(f"not a valid .gitignore pattern: {error}") from error
         self._regexes: list[re.Pattern[str]] = []
