@@ -79,31 +79,30 @@ def running() -> Iterator[str]:
         process.wait()
 
 
-def make_container(url: str) -> None:
-    """Makes `container` by one request with a signature of Azure's, after its documentation."""
-    fields = {
-        "x-ms-blob-public-access": "blob",
+def make_container(url: str, name: str = "container", *, is_public: bool = True) -> None:
+    """Makes a container by one request with a signature of Azure's, after its documentation."""
+    fields = {"x-ms-blob-public-access": "blob"} if is_public else {}
+    fields |= {
         "x-ms-date": email.utils.formatdate(usegmt=True),
         "x-ms-version": "2021-08-06",
     }
     named = "".join(f"{name}:{value}\n" for name, value in fields.items())
-    text = "PUT" + "\n" * 12 + f"{named}/{ACCOUNT}/{ACCOUNT}/container"
+    text = "PUT" + "\n" * 12 + f"{named}/{ACCOUNT}/{ACCOUNT}/{name}"
     text += "\nrestype:container"
     digest = hmac.digest(base64.b64decode(KEY), text.encode(), hashlib.sha256)
     signature = base64.b64encode(digest).decode()
     fields["Authorization"] = f"SharedKey {ACCOUNT}:{signature}"
     request = urllib.request.Request(
-        f"{url}/container?restype=container", method="PUT", headers=fields
+        f"{url}/{name}?restype=container", method="PUT", headers=fields
     )
     with urllib.request.urlopen(request) as answer:
         assert answer.status == 201
 
 
-def container_sas() -> str:
-    """A token for everything in `container`, after the documentation of Azure."""
+def container_sas(name: str = "container", rights: str = "racwdl") -> str:
+    """A token for everything in a container, after the documentation of Azure."""
     expiry, version = "2099-01-01T00:00:00Z", "2020-12-06"
-    rights = "racwdl"
-    fields = [rights, "", expiry, f"/blob/{ACCOUNT}/container", "", "", "", version, "c"]
+    fields = [rights, "", expiry, f"/blob/{ACCOUNT}/{name}", "", "", "", version, "c"]
     text = "\n".join([*fields, "", "", "", "", "", "", ""])
     digest = hmac.digest(base64.b64decode(KEY), text.encode(), hashlib.sha256)
     query = {

@@ -66,7 +66,7 @@ class BodyTooLargeError(RemoteError):
 
 
 _FOREIGN_STEP: Final = (
-    "If it is a casync server, give a token with --token-file; a site must be readable by anyone."
+    "Give a casync server a token with --token-file; a site is open to all, or by its address."
 )
 """What to do about a refusal that no casync server wrote."""
 

@@ -213,6 +213,11 @@ class Transport:
             data = part_memory(max_bytes)
             for piece in self._bounded(body, max_bytes):
                 data.write(piece)
+            if _content_type(response) == "text/html" and data[:1] == b"<":
+                raise RemoteProtocolError(
+                    f"{self.origin} answers with a web page in the place of {request.target}",
+                    next_step="Check the address, and whether the network asks for a login.",
+                )
             return memoryview(data)[: data.tell()][first - start : end - start]
 
     @contextmanager
@@ -239,7 +244,10 @@ class Transport:
                 raise self._refusal(request, response, body)
             encoding = _field(response, b"content-encoding")
             if encoding not in (None, "identity"):
-                raise RemoteProtocolError(f"{self.origin} answers with Content-Encoding {encoding}")
+                raise RemoteProtocolError(
+                    f"{self.origin} answers with Content-Encoding {encoding}",
+                    next_step="Turn compression off there, or in the proxy before it.",
+                )
             content_type = _content_type(response)
             if request.accept and content_type not in request.accept:
                 raise RemoteProtocolError(

@@ -42,7 +42,7 @@ class _Span:
         start: Where they begin.
         end: Where they end.
         come: Completes when the bytes are there.
-        data: The bytes; None if the segment is not there.
+        data: The bytes.
         open: Where the rows begin that were not read yet.
         turn: The newest window that used it.
     """
@@ -50,7 +50,7 @@ class _Span:
     def __init__(self, rows: TakenRows, turn: int) -> None:
         self.start, self.end = rows.span
         self.come = Future[None]()
-        self.data: Buffer | None = None
+        self.data: Buffer = b""
         self.open = set(rows.starts)
         self.turn = turn
 
@@ -60,8 +60,6 @@ class _Span:
 
     def record(self, ident: ObjectId, start: int) -> Packed | Absence:
         """The chunk whose record begins there, as far as its header says so."""
-        if self.data is None:
-            return Absence.MISSING
         try:
             record = decode_record(self.data, start - self.start)
         except MalformedError:
@@ -92,10 +90,10 @@ class SiteSegments:
     """Used by several threads at once.
 
     Args:
-        read: Reads bytes of a file by its key, start and end; None if it is not there.
+        read: Reads bytes of a file by its key, start and end.
     """
 
-    def __init__(self, read: Callable[[str, int, int], Buffer | None]) -> None:
+    def __init__(self, read: Callable[[str, int, int], Buffer]) -> None:
         self._read = read
         self._lock = threading.Lock()
         self._budget = ReadBudget()

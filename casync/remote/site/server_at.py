@@ -36,6 +36,10 @@ __all__ = ["ServerAt", "servers_at", "telling_sites"]
 _FOREIGN: Final = frozenset({RemoteError, RemoteProtocolError, DeniedError})
 """Classes of the refusals by something that is no casync server. Not their subclasses."""
 
+_CHECK_STEP: Final = (
+    "Check the address: that of a server, or of the folder of a static site, where `store` lies."
+)
+
 _Result = TypeVar("_Result")
 
 
@@ -223,6 +227,8 @@ class ServerAt:
                 next_step=refusal.next_step,
             ) from refusal
         if not found:
+            if type(error) is RemoteError:
+                error.next_step = _CHECK_STEP
             self._before += site.traffic
             site.close()
             return False

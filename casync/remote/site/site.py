@@ -16,8 +16,10 @@ from casync.bucket.keys import MARKER_KEY, map_key, name_key
 from casync.bucket.marker import decode_marker
 from casync.errors import (
     CasyncError,
+    DeniedError,
     MalformedError,
     NoNameError,
+    NoObjectError,
     RemoteProtocolError,
     UnsupportedError,
     UsageError,
@@ -68,7 +70,8 @@ class StaticSite:
         self._calls = Calls(url, options or TransportOptions())
         self._lock = threading.Lock()
         self._maps: dict[ManifestId, OpenMap | None] = {}  # None until it is needed
-        self._segments = SiteSegments(self._range)
+        self._named: set[ManifestId] = set()
+        self._segments = SiteSegments(self._segment)
 
     def __enter__(self) -> Self:
         return self
@@ -177,7 +180,9 @@ class StaticSite:
         try:
             found = site_versions(decode_document(reply.body, SiteName))
         except RemoteProtocolError as error:
-            raise RemoteProtocolError(f"{self.origin} has {error.message} for {name}") from error
+            raise RemoteProtocolError(
+                f"{self.origin} answers with something else than the name {name}: {error.message}"
+            ) from error
         if found[-1].name != name:
             raise RemoteProtocolError(f"{self.origin} has {found[-1].name} in the place of {name}")
         return found
@@ -198,6 +203,8 @@ class StaticSite:
             versions = self.history(ref.name)
             found = [one for one in versions if ref.version in (0, one.version)]
             ident = ManifestId(found[-1].manifest) if found else None
+            if ident is not None:
+                self._named.add(ident)
         elif ident is not None and self._map(ident) is None:
             ident = None
         if ident is None:
@@ -238,6 +245,11 @@ class StaticSite:
 
     def _manifest(self, ident: ManifestId) -> Packed | Absence:
         found = self._map(ident)
+        if found is None and ident in self._named:
+            raise NoObjectError(
+                f"{self.origin} has the name, but not the map of {ident.hex()}",
+                next_step="Try again later: the site is being copied, or a cache is older than it.",
+            )
         if found is None:
             return Absence.MISSING
         data = found.manifest
@@ -263,6 +275,28 @@ class StaticSite:
         """Bytes of a file, fewer at its end; None if it is not there."""
         request = Request(f"/{key}", (), span=(start, end))
         return self._if_there(lambda: self._calls.read_part(request, 2 * (end - start)))
+
+    def _segment(self, key: str, start: int, end: int) -> memoryview:
+        """Bytes of a segment, which a map names.
+
+        Raises:
+            NoObjectError, DeniedError: It is not there, or may not be read.
+            CasyncError: As `Calls.read_part`.
+        """
+        request = Request(f"/{key}", (), span=(start, end))
+        try:
+            return self._calls.read_part(request, 2 * (end - start))
+        except CasyncError as error:
+            if error.status in _ABSENT:
+                step = "Try again later; if it is lost, publish again, into an empty place."
+                raise NoObjectError(f"{self.origin} lacks {key}", next_step=step) from error
+            if error.status in _HIDDEN:
+                raise DeniedError(
+                    f"{self.origin} does not send {key}: HTTP status {error.status}",
+                    next_step="The signature in its address may have expired; or the file is gone,"
+                    " and those who may not list files are told so by this status.",
+                ) from error
+            raise
 
     def _places(self, ids: Sequence[ObjectId]) -> dict[bytes, ListedChunk]:
         placed: dict[bytes, ListedChunk] = {}
