@@ -83,12 +83,16 @@ def of_the_fastest(
 
 
 def quotient(
-    all_: Results, suite: str, above: tuple[str, str], below: tuple[str, str]
+    all_: Results,
+    suite: str,
+    above: tuple[str, str],
+    below: tuple[str, str],
+    measure: str = "seconds",
 ) -> float | None:
-    """One time against another one, each of a case and a contender."""
+    """One time against another one, each of a case and a contender; or another measure of both."""
     if suite not in all_:
         return None
-    top, bottom = (all_[suite].get(*side, "seconds") for side in (above, below))
+    top, bottom = (all_[suite].get(*side, measure) for side in (above, below))
     return top / bottom if top is not None and bottom else None
 
 

@@ -20,12 +20,13 @@ from benchmarks.ratios import (
 from benchmarks.sheet import OURS, Results
 from benchmarks.update_targets import update_targets
 
-__all__ = ["Target", "targets", "total_bytes"]
+__all__ = ["LOCAL", "Target", "targets", "total_bytes"]
 
 CASYNC = "casync (C)"
 RCLONE = "rclone"
 ARIA2 = "aria2c"
 CURL = "curl, whole file"
+LOCAL = f"{OURS}, prepare of local copies"
 PLAIN = f"{OURS}, plain"
 DELTAS = f"{OURS}, deltas"
 IN_PLACE = "vm, updated in place"
@@ -118,6 +119,16 @@ def _downloads() -> Iterator[Target]:
             False,
             against("downloads", f"again: {files}", RCLONE),
         )
+
+    large = "new: 200 files of 5 MB"
+    yield Target(
+        "download, 200 files of 5 MB: CPU, of prepare of local copies",
+        1.15,
+        False,
+        partial(
+            quotient, suite="downloads", above=(large, OURS), below=(large, LOCAL), measure="cpu"
+        ),
+    )
 
 
 def _shards() -> Iterator[Target]:

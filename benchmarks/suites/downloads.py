@@ -18,6 +18,7 @@ from benchmarks.peers.ours import Ours
 from benchmarks.peers.rclone import Rclone
 from benchmarks.scene import Scene
 from benchmarks.servers import Server
+from benchmarks.targets import LOCAL
 
 PEERS = (Ours, Rclone, Aria2)
 READ_BACK = 20
@@ -60,7 +61,8 @@ def measure(bench: Bench) -> None:
         "downloads: incompressible files from one nginx over HTTP, on tmpfs, into a new store or a"
         " new folder of the same file system; aria2c is given the list of addresses, the others"
         " list the folder. Memory is that of one run on a disk, where maps of the store are not"
-        " counted"
+        " counted. What cutting, hashing and storing the same bytes take without a network is that"
+        " of `casync prepare` of the folder"
     )
     for files in CORPORA:
         length = round(files.count * files.size * bench.choices.scale)
@@ -76,6 +78,7 @@ def download(
     """All contenders on one kind of files: their time, or once their memory."""
     originals = files.write(where.files / "many", bench.choices.scale)
     listed = where.folder / "addresses"
+    label = "memory, " if for_memory else ""
     with where.origin.web() as server:
         addresses = [f"{server.url}/files/many/{path.name}\n" for path in originals]
         listed.write_text("".join(addresses))
@@ -84,7 +87,7 @@ def download(
             task = Download(f"{server.url}/files/many/", listed, out)
             for way in ("new", "again"):
                 task = replace(task, again=way == "again")
-                case = f"memory, {way}: {files.label}" if for_memory else f"{way}: {files.label}"
+                case = f"{label}{way}: {files.label}"
                 before = fetched(server)
                 done = bench.measure(case, peer, peer.download(task), where, sample=for_memory)
                 if done is None:
@@ -96,6 +99,17 @@ def download(
                 if number == 0 and not task.again:
                     compare(peer, out, originals)
             shutil.rmtree(out, ignore_errors=True)
+            if isinstance(peer, Ours):
+                local = peer.command(out, "--json", "prepare", where.files / "many")
+                bench.measure(
+                    f"{label}new: {files.label}",
+                    peer,
+                    local,
+                    where,
+                    sample=for_memory,
+                    name=LOCAL,
+                )
+                shutil.rmtree(out)
 
 
 def fetched(server: Server) -> int:

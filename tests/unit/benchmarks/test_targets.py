@@ -2,7 +2,7 @@ import pytest
 
 from benchmarks.report import render
 from benchmarks.sheet import OURS, Results, Sheet
-from benchmarks.targets import CASYNC, CURL, DELTAS, PLAIN, Target, targets
+from benchmarks.targets import CASYNC, CURL, DELTAS, LOCAL, PLAIN, Target, targets
 from benchmarks.update_targets import BEFORE
 
 
@@ -59,6 +59,17 @@ def test_a_download_is_compared_with_the_faster_one_of_its_peers() -> None:
     assert target.value({"downloads": sheet}) is None, "aria2c could be the faster one"
     sheet.add(f"new: {files}", "aria2c", seconds=2.5)
     assert target.value({"downloads": sheet}) == 1.5
+    assert target.met({"downloads": sheet}) is False
+
+
+def test_the_cpu_of_a_download_is_compared_with_preparing_the_same_bytes() -> None:
+    sheet = Sheet("downloads")
+    files = "200 files of 5 MB"
+    sheet.add(f"new: {files}", OURS, seconds=9.0, cpu=3.0)
+    target = _target(f"download, {files}: CPU")
+    assert target.value({"downloads": sheet}) is None
+    sheet.add(f"new: {files}", LOCAL, seconds=1.0, cpu=2.5)
+    assert target.value({"downloads": sheet}) == 1.2
     assert target.met({"downloads": sheet}) is False
 
 
