@@ -35,7 +35,7 @@ def run() -> None:
     """The entry point of the script."""
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     _use_utf8()
-    from casync.cutting.process_memory import collect_rarely
+    from casync.cutting.process_memory import collect_rarely, leave_all
     from casync_cli.signals import Interrupted
 
     collect_rarely()
@@ -47,4 +47,5 @@ def run() -> None:
         status = run_program()
     except Interrupted as interrupted:  # during the report of an error
         status = interrupted.status
+    leave_all()
     sys.exit(status)
