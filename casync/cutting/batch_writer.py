@@ -99,6 +99,16 @@ class BatchWriter:
                 new.discard(packed.id)
                 self._take(packed)
 
+    def put_absent_records(self, records: ChunkRecords) -> None:
+        """Takes records of chunks as `put_absent` takes objects."""
+        new = self.absent(records.ids)
+        if len(new) < len(records.ids):
+            records = records.only(new)
+        self._claimed |= new
+        self.new_length += sum(records.lengths)
+        self._batch.records.append(records)
+        self._bytes += len(records.data) + len(records.ids) * (OBJECT_BYTES - RECORD_BYTES)
+
     @property
     def is_full(self) -> bool:
         """Whether what is gathered fills a commit."""

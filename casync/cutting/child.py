@@ -20,11 +20,11 @@ from itertools import compress
 from typing import BinaryIO, Final, NamedTuple
 
 from casync.cutting.process_memory import keep_freed_memory
-from casync.ids import Buffer, ChunkId, Kind, chunk_id
+from casync.ids import Buffer, ChunkId, chunk_id
 from casync.limits import KIB, MIB
 from casync.objects.chunker import ChunkerParams, Cutter
-from casync.objects.codec import Codec, Packer
-from casync.objects.record import RECORD_BYTES, encode_record
+from casync.objects.codec import Packer
+from casync.objects.record import records_of
 
 __all__ = [
     "ANSWER",
@@ -94,7 +94,7 @@ class _Slot:
     def __init__(self, size: int) -> None:
         self.buffer = bytearray(size)
         self.view = memoryview(self.buffer)
-        self.chunks: list[tuple[ChunkId, memoryview]] = []
+        self.chunks: list[tuple[ChunkId, Buffer]] = []
 
 
 class CutterWorker:
@@ -152,15 +152,8 @@ class CutterWorker:
         """Packs the chunks of a slot whose byte in `chosen` is not 0."""
         slot = self._slots[number]
         chunks = list(compress(slot.chunks, chosen))
-        payloads = self._packer.encode([chunk for _, chunk in chunks])
-        lines: list[bytes] = []
-        records: list[Buffer] = []
-        for (ident, chunk), payload in zip(chunks, payloads, strict=True):
-            codec = Codec.ZSTD if len(payload) < len(chunk) else Codec.RAW
-            lines.append(SIZE.pack(RECORD_BYTES + len(payload)))
-            records.append(encode_record(Kind.CHUNK, codec, len(chunk), ident, payload))
-            records.append(payload)
-        self._put(number, [b"".join(lines), *records])
+        records = records_of(self._packer, chunks)
+        self._put(number, [b"".join(map(SIZE.pack, records.sizes)), records.data])
         return ChildAnswer(len(chunks), False)
 
     def _put(self, slot: int, parts: list[Buffer]) -> None:

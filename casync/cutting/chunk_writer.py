@@ -15,7 +15,7 @@ from casync.ids import Buffer, Kind, NodeId, ObjectId, zero_chunk_id
 from casync.objects.chunker import Zeros
 from casync.objects.codec import Packer
 from casync.objects.node import Content, NodeBuilder, Run
-from casync.objects.record import ChunkRecords
+from casync.objects.record import ChunkRecords, records_of
 
 __all__ = ["ChunkWriter", "RecordTaker", "Taker"]
 
@@ -106,7 +106,8 @@ class ChunkWriter:
         Raises:
             CasyncError: What the store raises, now or for earlier chunks.
         """
-        self._writer.put(self._packer.pack_batch(Kind.CHUNK, [*plain.items()]))
+        if plain:
+            self._writer.put_records(records_of(self._packer, [*plain.items()]))
 
     def put(self, records: ChunkRecords) -> None:
         """Takes reserved chunks that a child has packed. Raises as `pack`."""

@@ -7,8 +7,8 @@ are found even where everything around them is lost.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from itertools import accumulate
+from collections.abc import Iterator, Sequence, Set
+from itertools import accumulate, compress
 from typing import Final, NamedTuple
 
 from blake3 import blake3
@@ -16,7 +16,7 @@ from blake3 import blake3
 from casync.errors import MalformedError
 from casync.ids import Buffer, Kind, ObjectId
 from casync.limits import MAX_CHUNK_SIZE
-from casync.objects.codec import Codec, Verified
+from casync.objects.codec import Codec, Packer, Verified
 
 __all__ = [
     "NAME_RECORD",
@@ -27,6 +27,7 @@ __all__ = [
     "check_bytes",
     "decode_record",
     "encode_record",
+    "records_of",
     "sound_record",
 ]
 
@@ -99,6 +100,16 @@ class ChunkRecords(NamedTuple):
         data = self.data[begin : begin + sum(sizes)]
         return ChunkRecords(self.ids[start:stop], self.lengths[start:stop], sizes, data)
 
+    def only(self, chosen: Set[ObjectId]) -> ChunkRecords:
+        """Those of some chunks, copied."""
+        marks = [ident in chosen for ident in self.ids]
+        return ChunkRecords(
+            list(compress(self.ids, marks)),
+            list(compress(self.lengths, marks)),
+            list(compress(self.sizes, marks)),
+            memoryview(b"".join(compress(self.each(), marks))),
+        )
+
     def each(self) -> list[memoryview]:
         """The bytes of each record."""
         ends = accumulate(self.sizes)
@@ -121,6 +132,19 @@ def encode_record(kind: int, codec: Codec, length: int, ident: bytes, payload: B
     is_hash = codec is Codec.RAW and kind in _HASHED_PLAIN
     check = ident[:_CHECK_BYTES] if is_hash else check_bytes(payload)
     return _RECORD.pack(RECORD_MARK, kind, codec, 0, length, len(payload), ident, check)
+
+
+def records_of(packer: Packer, chunks: Sequence[tuple[ObjectId, Buffer]]) -> ChunkRecords:
+    """Packs distinct chunks, each with its id, which was computed from these bytes."""
+    ids = [ident for ident, _ in chunks]
+    lengths = [len(plain) for _, plain in chunks]
+    payloads = packer.encode([plain for _, plain in chunks])
+    parts: list[Buffer] = []
+    for ident, length, payload in zip(ids, lengths, payloads, strict=True):
+        codec = Codec.ZSTD if len(payload) < length else Codec.RAW
+        parts += encode_record(Kind.CHUNK, codec, length, ident, payload), payload
+    sizes = [RECORD_BYTES + len(payload) for payload in payloads]
+    return ChunkRecords(ids, lengths, sizes, memoryview(b"".join(parts)))
 
 
 def decode_record(data: Buffer, offset: int) -> SegmentRecord:

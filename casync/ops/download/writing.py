@@ -21,6 +21,7 @@ from casync.cutting.small import Chunks
 from casync.ids import Kind, NodeId, ObjectId
 from casync.objects.codec import DEFAULT_LEVEL, Packer, Verified
 from casync.objects.node import Content, NodeBuilder
+from casync.objects.record import ChunkRecords, records_of
 from casync.store.base import Batch, ObjectStore
 
 __all__ = ["ContentWriter", "SharedWriter"]
@@ -146,6 +147,11 @@ class SharedWriter:
         with self.turn() as batch:
             batch.put_absent(objects)
 
+    def put_records(self, records: ChunkRecords) -> None:
+        """Takes records of chunks. Raises as `turn`."""
+        with self.turn() as batch:
+            batch.put_absent_records(records)
+
     def finish(self) -> None:
         """Writes everything. Durable on return. Raises as `turn`."""
         with self._changed:
@@ -226,7 +232,7 @@ class ContentWriter:
         missing = self._writer.missing(Kind.CHUNK, plain)
         if missing:
             items = [item for item in plain.items() if item[0] in missing]
-            self._writer.put(self._writer.packer.pack_batch(Kind.CHUNK, items))
+            self._writer.put_records(records_of(self._writer.packer, items))
         self._note(taken)
 
     def finish(self) -> Content:

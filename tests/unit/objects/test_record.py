@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from blake3 import blake3
 
-from casync.ids import Kind
+from casync.ids import Kind, chunk_id
 from casync.objects.codec import Packer, Verified
 from casync.objects.record import (
     NAME_RECORD,
@@ -13,6 +13,7 @@ from casync.objects.record import (
     check_bytes,
     decode_record,
     encode_record,
+    records_of,
 )
 from tests.support.preparing import noise
 
@@ -51,6 +52,18 @@ def test_every_record_has_the_check_of_its_payload(kind: int, plain: bytes) -> N
 def test_a_block_holds_its_chunks() -> None:
     assert list(BLOCK.objects()) == CHUNKS
     assert [bytes(each) for each in BLOCK.each()] == [record(item) for item in CHUNKS]
+
+
+def test_chunks_are_packed_into_the_same_block() -> None:
+    plains = (noise(900), b"text " * 500, noise(70, 2))
+    packed = records_of(Packer(), [(chunk_id(plain), plain) for plain in plains])
+    assert packed == BLOCK
+    assert packed.only({CHUNKS[0].id, CHUNKS[2].id}) == ChunkRecords(
+        [CHUNKS[0].id, CHUNKS[2].id],
+        [900, 70],
+        [len(record(CHUNKS[0])), len(record(CHUNKS[2]))],
+        memoryview(record(CHUNKS[0]) + record(CHUNKS[2])),
+    )
 
 
 @pytest.mark.parametrize(("start", "stop"), [(0, 3), (0, 1), (1, 3), (2, 3), (1, 1)])

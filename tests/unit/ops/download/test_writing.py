@@ -15,6 +15,7 @@ from casync.limits import OBJECT_BYTES
 from casync.objects.chunker import DEFAULT_PARAMS, ChunkerParams
 from casync.objects.codec import Packer, Verified
 from casync.objects.manifest import Manifest, encode_manifest
+from casync.objects.record import ChunkRecords
 from casync.ops.download.writing import ContentWriter, SharedWriter
 from casync.store.base import Batch, Committed, ManifestState
 from casync.store.memory import MemoryStore
@@ -109,7 +110,7 @@ def test_rows_are_in_the_commit_of_their_objects_or_a_later_one(
 
 
 def test_threads_that_put_the_same_chunks_store_them_once(
-    writer: SharedWriter, store: Watched
+    writer: SharedWriter, store: Watched, rows: Rows
 ) -> None:
     data = noise(3_000_000, 7)
     contents = []
@@ -129,12 +130,14 @@ def test_threads_that_put_the_same_chunks_store_them_once(
     packed = Packer().pack_new(
         Kind.MANIFEST, encode_manifest(Manifest("file", DEFAULT_PARAMS, contents[0]))
     )
-    with writer.turn() as batch:
+    with writer.turn(urgent=True) as batch:
         batch.put_absent([packed])
-        batch.add(Batch(manifests=[(ManifestId(packed.id), ManifestState.FULL, len(data))]))
+        rows.finished.append((ManifestId(packed.id), ManifestState.FULL, len(data)))
     writer.finish()
     assert len(set(contents)) == 1
     stored = [each.id for batch in store.batches for each in batch.objects]
+    stored += [each for batch in store.batches for some in batch.records for each in some.ids]
+    assert len(stored) > len(data) // DEFAULT_PARAMS.max_size
     assert len(stored) == len(set(stored))
 
 
@@ -143,17 +146,17 @@ def test_notes_follow_the_chunks_that_they_tell_of(
 ) -> None:
     told: list[tuple[bytes, int]] = []
     put: set[bytes] = set()
-    real = writer.put
+    real = writer.put_records
 
-    def watched(objects: Sequence[Verified]) -> None:
-        real(objects)
-        put.update(packed.id for packed in objects)
+    def watched(records: ChunkRecords) -> None:
+        real(records)
+        put.update(records.ids)
 
     def note(chunks: Sequence[tuple[bytes, int]]) -> None:
         assert {ident for ident, _ in chunks} <= put
         told.extend(chunks)
 
-    monkeypatch.setattr(writer, "put", watched)
+    monkeypatch.setattr(writer, "put_records", watched)
     data = noise(300_000, 8)
     content = ContentWriter(writer, note)
     content.take(cut_small(data, ChunkerParams(64, 256, 1024)))
