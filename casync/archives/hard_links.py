@@ -19,7 +19,7 @@ MAX_CHAIN: Final = 40
 
 NOTHING: Final = "is not in the archive"
 FOLDER: Final = "is a folder"
-ITSELF: Final = "is the link itself"
+ITSELF: Final = "leads back to it"
 
 
 def leads_nowhere(path: bytes, target: bytes, problem: str) -> NotFoundError:
@@ -36,5 +36,5 @@ def leads_nowhere(path: bytes, target: bytes, problem: str) -> NotFoundError:
 def too_long(path: bytes) -> UnsupportedError:
     """The error of a hard link at the beginning of too long a chain."""
     return UnsupportedError(
-        f"{shown(path)} leads from hard link to hard link more than {MAX_CHAIN} times"
+        f"{shown(path)} is a hard link to a hard link, and so on for more than {MAX_CHAIN} links"
     )

@@ -58,5 +58,5 @@ def member_selection(mode: SelectionMode, text: str) -> Callable[[bytes], bool]:
     try:
         pattern = re.compile(text)
     except (re.error, RecursionError, OverflowError) as error:
-        raise UsageError(f"{text!r} is no regular expression: {error}") from error
+        raise UsageError(f"{text!r} is not a regular expression: {error}") from error
     return lambda path: pattern.search(path.decode(errors="surrogateescape")) is not None

@@ -100,7 +100,10 @@ def parse_address(text: str) -> Address:
     if found := _SCHEME.match(text):
         rest = text[found.end() :]
         if not rest:
-            raise UsageError(f"{text} names no object")
+            raise UsageError(
+                f"{text} names no object",
+                next_step="Write the address of an object, or of a folder with a / at its end.",
+            )
         address = Address(found[1].lower(), rest)
         _refuse_split_password(address)
         return address

@@ -117,7 +117,7 @@ class Verifier:
         for expected, running in self._hashes:
             if (found := running.digest()) != expected.digest:
                 raise DigestMismatchError(
-                    f"the object has {expected.algorithm} {found.hex()}, but the source says "
+                    f"the object has {expected.algorithm} {found.hex()}, but should have "
                     f"{expected.digest.hex()}"
                 )
 

@@ -17,7 +17,14 @@ from blake3 import blake3
 from casync.errors import UsageError
 from casync.jobs.template import Template
 
-__all__ = ["NameDigests", "digest_of", "first_collision", "has_distinct_texts", "refuse_collisions"]
+__all__ = [
+    "NameDigests",
+    "collision_step",
+    "digest_of",
+    "first_collision",
+    "has_distinct_texts",
+    "refuse_collisions",
+]
 
 _BUCKETS: Final = 1024
 _MAX_UNPROVED: Final = 1 << 22
@@ -73,6 +80,12 @@ def first_collision(names: Iterable[str], repeated: frozenset[int]) -> str | Non
                     return name
                 seen.add(name)
     return None
+
+
+def collision_step(*, flatten: bool) -> str:
+    """What to do about objects that would have one name."""
+    drop = "Drop --flatten, or give" if flatten else "Give"
+    return f"{drop} each object a name of its own in a list."
 
 
 def has_distinct_texts(template: Template) -> bool:

@@ -219,7 +219,9 @@ def _members(blocks: Iterable[bytes], close: bytes) -> Iterator[bytes]:
         if len(data) - start > MAX_LIST_ENTRY:
             raise _too_long()
     if not closed:
-        raise UsageError("the object list ends early")
+        raise UsageError(
+            "the object list ends early", next_step="Copy it again; it may be cut off."
+        )
 
 
 def _first_line(first: bytes, blocks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
@@ -274,7 +276,10 @@ def _text_lines(blocks: Iterable[bytes]) -> Iterator[str]:
         try:
             yield line.decode() + "\n"
         except UnicodeDecodeError as error:
-            raise UsageError("the object list is not UTF-8") from error
+            raise UsageError(
+                "the object list is not UTF-8",
+                next_step="Write it in UTF-8; decompress one that is compressed.",
+            ) from error
 
 
 def _too_long() -> UsageError:

@@ -60,6 +60,11 @@ def specify(wanted: JobSpec, list_digest: bytes = b"") -> JobSpec:
     if kind is not SourceKind.OBJECT and dest and not dest.endswith("/"):
         dest += "/"
     if wanted.sync and kind is not SourceKind.LISTING:
+        if kind is SourceKind.LIST:
+            raise UsageError(
+                "a list does not say what is gone at the source",
+                next_step="Drop --sync, or the list.",
+            )
         raise UsageError(
             f"{redacted(wanted.source)} is not listed, so it cannot be known what is gone there",
             next_step="Drop --sync, or end the source with / or *.",

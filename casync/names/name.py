@@ -7,7 +7,7 @@ A name is a path-like label (`ubuntu/24.04`). A ref is a full hash, a local hash
 from __future__ import annotations
 
 import re
-from typing import NewType
+from typing import Final, NewType
 from urllib.parse import quote
 
 import msgspec
@@ -78,6 +78,9 @@ class Ref(msgspec.Struct, frozen=True):
         return base if self.path is None else f"{base}:{self.path}"
 
 
+_NO_PATH: Final = "Names are in the store and look like images/vm.img; they are not paths of files."
+
+
 def parse_name(text: str) -> Name:
     """Reads a name.
 
@@ -97,9 +100,14 @@ def parse_name(text: str) -> Name:
         except UnicodeEncodeError as error:
             raise UsageError(f"a name must be UTF-8: {text!r}") from error
         if not 1 <= size <= MAX_NAME_COMPONENT:
-            raise UsageError(f"components of a name have 1 to {MAX_NAME_COMPONENT} bytes: {text}")
+            raise UsageError(
+                f"components of a name have 1 to {MAX_NAME_COMPONENT} bytes: {text}",
+                next_step=_NO_PATH,
+            )
         if component in _RESERVED:
-            raise UsageError(f"a name must not have the component {component}: {text}")
+            raise UsageError(
+                f"a name must not have the component {component}: {text}", next_step=_NO_PATH
+            )
         if _FORBIDDEN.search(component):
             raise UsageError(f"a name must not hold ':', '@', '\\' or control characters: {text}")
     if len(text.encode()) > MAX_NAME_BYTES:

@@ -160,7 +160,7 @@ def run_here(
         output.document(JOB_SCHEMA, job_fields(ended, status))
     output.flush()
     report_end(output, ended, faults_of(store.jobs, ended.id))
-    raise_for(ended, status)
+    raise_for(ended, status, invocation.job_command)
 
 
 def run_there(

@@ -200,7 +200,7 @@ def test_what_went_wrong_is_said_in_one_line(program: Program, tmp_path: Path) -
     program.good("prepare", str(tmp_path / "home"), "--name", "tree")
     append(program, "b.tar", new, "--create")
     for arguments, status, text in (
-        (["text", new], 2, "text is no archive"),
+        (["text", new], 2, "text is not an archive"),
         (["tree", new], 2, "tree is a folder"),
         (["a.tar", new], 4, "a.tar is not tar"),
         (["missing.tar", new], 9, "there is no archive missing.tar. --create makes it"),

@@ -131,7 +131,7 @@ def test_members_are_selected(
 @pytest.mark.parametrize(
     ("command", "status", "said"),
     [
-        ("archive ls plain", 2, "plain is no archive"),
+        ("archive ls plain", 2, "plain is not an archive"),
         ("archive ls missing", 9, "missing"),
         ("archive get shards/a.tar:train/1.cls --extract x", 2, "written with -o FILE"),
         ("archive create b.tar shards/a.tar: --suffix .png", 9, "nothing is selected for b.tar"),
@@ -141,7 +141,7 @@ def test_members_are_selected(
         ("archive get shards/a.tar:train/99", 9, "`casync archive ls shards/a.tar` lists"),
         ("archive get plain:x", 2, "plain is a file, not a folder"),
         ("archive ls shards/a.tar --prefix a --suffix b", 2, "do not go together"),
-        ("archive ls shards/a.tar --regex (", 2, "is no regular expression"),
+        ("archive ls shards/a.tar --regex (", 2, "is not a regular expression"),
         ("archive get shards/a.tar:train/1.cls -o missing/x", 1, "missing"),
     ],
 )

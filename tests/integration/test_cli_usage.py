@@ -73,7 +73,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
         ("download http://h/ y --limit-bph 1", ["a limit of 1 is too low", "1.00 MiB per hour"]),
         ("download http://h/ y --part 3/2", ["--part takes K/N"]),
         ("download http://h/ y --header secret", ["not a header. Write it as"]),
-        ("download http://h/ y --header Range:x", ["casync sets the header Range itself"]),
+        ("download http://h/ y --header Range:x", ["the header Range is set by casync"]),
         ("download http://h/ y --progress-interval 5", ["not a duration: 5"]),
         ("download http://h/ y --chunk-size 1", ["average chunk size must be"]),
         ("job start", ["ID is missing"]),

@@ -64,8 +64,8 @@ def plain_pieces(layer: LayerName, stored: Iterator[bytes], length: int | None) 
         count += len(piece)
         if count > max(read, length or 0) * MAX_UNPACKED_RATIO + FREE_UNPACKED_BYTES:
             raise MalformedError(
-                f"{read} bytes of the archive decompress to more than {count}; that is a bomb",
-                next_step="If it is none, decompress it, and prepare that.",
+                f"{read} bytes of the archive become more than {count}: it looks like a bomb",
+                next_step="If you trust it, decompress it yourself and prepare the result.",
             )
         if piece:
             yield piece

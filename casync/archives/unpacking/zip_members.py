@@ -33,7 +33,8 @@ def unpack_zip(archive: ByteReader) -> Iterator[UnpackedMember | RefusedMember]:
         left -= member.length
         if left < 0:
             raise MalformedError(
-                f"{archive.length} bytes of the archive have far more plain bytes; that is a bomb"
+                f"{archive.length} bytes of the archive would become far more than an archive has:"
+                " it looks like a bomb"
             )
         if member.kind is MemberKind.OTHER:
             yield RefusedMember(member.path, "it is neither a file, a folder nor a link")

@@ -98,7 +98,7 @@ class AddedMembers:
             if above not in self._folders:
                 found = self._there(above)
                 if found and found[-1].kind is not MemberKind.FOLDER:
-                    raise self._misplaced(member, f"{shown(above)}, which is no folder")
+                    raise self._misplaced(member, f"{shown(above)}, which is not a folder")
                 self._folders.add(above)
         if member.kind is not MemberKind.FOLDER:
             below = next(self._archive.members(member.path + b"/"), None)
@@ -107,7 +107,7 @@ class AddedMembers:
 
     def _misplaced(self, member: NewMember, what: str) -> UsageError:
         return UsageError(
-            f"{shown(member.path)} has no room in {self._archive_label}, which has {what}",
+            f"{shown(member.path)} cannot be added to {self._archive_label}, which has {what}",
             next_step="Give another path with --as.",
         )
 

@@ -166,7 +166,9 @@ def _open(
     label = name.rpartition("/")[2]
     kind = detect(reader_of(outline, store), label)
     if kind is None:
-        raise UsageError(f"{name} is no archive", next_step="Append to a tar, tgz, zip or msgpack.")
+        raise UsageError(
+            f"{name} is not an archive", next_step="Append to a tar, tgz, zip or msgpack."
+        )
     made = _FORMATS.get((kind.format, kind.layer))
     if made is None:
         raise UnsupportedError(

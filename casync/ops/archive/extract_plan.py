@@ -141,7 +141,7 @@ class Extraction:
         plan = self.plan
         if not plan.files + plan.folders + plan.links + plan.left_out:
             raise NotFoundError(
-                f"no member of {self._label} is chosen",
+                f"the selection matches no member of {self._label}",
                 next_step=f"`casync archive ls {self._label}` lists what it has.",
             )
         plan.leave_refused_out(self._choice)
@@ -152,7 +152,7 @@ class Extraction:
         shown = os.fsdecode(path)
         if names[0] == STAGING:
             raise UnsupportedError(
-                f"{self._label} has {shown}, the name of the folder in which files grow",
+                f"{self._label} has {shown}, the name of the folder for unfinished files",
                 next_step="Leave it out with a selection.",
             )
         if max(map(len, names)) > MAX_FILE_NAME:

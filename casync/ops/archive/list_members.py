@@ -134,7 +134,7 @@ def archive_and_path(
             next_step=f"`casync ls {ref if ref.path else ref.whole}` lists it.",
         )
     if archive is None:
-        raise UsageError(f"{ref} is no archive", next_step=_STEP)
+        raise UsageError(f"{ref} is not an archive", next_step=_STEP)
     return archive, b""
 
 

@@ -99,7 +99,7 @@ class MembersTar:
         self.length = length
         if not self.plan.files + self.plan.folders + self.plan.links:
             raise NotFoundError(
-                f"no member of {label} is chosen",
+                f"the selection matches no member of {label}",
                 next_step=f"`casync archive ls {label}` lists what it has.",
             )
 

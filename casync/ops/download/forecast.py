@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from casync.errors import CasyncError, MalformedError, UsageError
 from casync.jobs.address import redacted
-from casync.jobs.collisions import NameDigests, first_collision
+from casync.jobs.collisions import NameDigests, collision_step, first_collision
 from casync.jobs.item import Item
 from casync.jobs.request import is_listed
 from casync.jobs.spec import JobSpec
@@ -80,7 +80,7 @@ def forecast_job(
     if twice is not None:
         raise UsageError(
             f"several objects would have the name {twice}",
-            next_step="Drop --flatten, or give each object a name of its own in a list.",
+            next_step=collision_step(flatten=spec.flatten),
         )
     if spec.sync:
         yield from _removals(spec, jobs, sources, items)

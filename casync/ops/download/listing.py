@@ -19,7 +19,7 @@ from casync.errors import (
     UsageError,
 )
 from casync.jobs.address import redacted
-from casync.jobs.collisions import NameDigests, digest_of, first_collision
+from casync.jobs.collisions import NameDigests, collision_step, digest_of, first_collision
 from casync.jobs.item import Item
 from casync.jobs.numbered import numbered_objects
 from casync.jobs.spec import JobSpec, SourceKind
@@ -79,7 +79,8 @@ def source_items(
             yield listed_item(spec, root, listed)
     if not count and not spec.allow_empty:
         raise NotFoundError(
-            f"there is no object below {root.source.label}/{root.key}",
+            f"there is no object below {root.source.label}/{root.key}"
+            + (" that fits the template" if numbered is not None else ""),
             next_step="Check the address. With --allow-empty an empty source is fine.",
         )
 
@@ -194,5 +195,5 @@ class ItemListing:
         one, other = (redacted(key) for key in islice(same, 2))
         raise UsageError(
             f"{one} and {other} would have one name, {twice}",
-            next_step="Drop --flatten, or give each object a name of its own in a list.",
+            next_step=collision_step(flatten=self._claim.row.spec.flatten),
         )

@@ -229,7 +229,9 @@ class WebHdfsSource:
                     NotFoundError(f"{self.label}/{folder} is a file"), ObjectFaultKind.HTTP, 404
                 )
             if "/" in name or name in (".", ".."):
-                raise MalformedError(f"{self.label}/{folder} lists {name!r}, which is no name")
+                raise MalformedError(
+                    f"{self.label}/{folder} lists {name!r}, which is not a file name"
+                )
             yield status
 
     def _statuses(self, folder: str) -> Iterator[_FileStatus]:

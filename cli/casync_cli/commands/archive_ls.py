@@ -67,6 +67,6 @@ def run(
         if refused := archive.index.refused.number:
             invocation.output.flush()
             invocation.output.say(
-                f"warning: {format_count(refused, 'member')} not listed: their names lead out of"
+                f"warning: {format_count(refused, 'member')} left out: their paths point outside"
                 " the archive, or are too long"
             )

@@ -203,7 +203,7 @@ def _most_deleted(text: str | None, *, sync: bool) -> int | None:
     if text is None:
         return None
     if not sync:
-        raise UsageError("--max-delete needs --sync")
+        raise UsageError("--max-delete needs --sync", next_step="Add --sync, or drop it.")
     return parse_count(text, "--max-delete", 0, _MAX_DELETE)
 
 

@@ -95,4 +95,5 @@ def _print(invocation: Invocation, jobs: Jobs, row: JobRow) -> None:
             fields["download_errors"] = [fault_fields(each) for each in faults_of(jobs, row.id)]
         output.document(JOB_SCHEMA, fields)
         return
-    print_job(output, row, status, faults_of(jobs, row.id), verbose=verbose)
+    faults = faults_of(jobs, row.id)
+    print_job(output, row, status, faults, invocation.job_command, verbose=verbose)

@@ -37,7 +37,9 @@ def parse_part(text: str) -> tuple[int, int]:
     """
     match = _PART.fullmatch(text)
     if match is None or int(match[1]) > int(match[2]):
-        raise UsageError(f"--part takes K/N, K from 1 to N, not {text}")
+        raise UsageError(
+            f"--part takes K/N, K from 1 to N, not {text}", next_step="For example --part 2/8."
+        )
     return int(match[1]), int(match[2])
 
 

@@ -73,5 +73,7 @@ def _field(text: str) -> tuple[str, str]:
         shown = f": {name.strip()}: …" if colon else ""
         raise UsageError(f"not a header{shown}", next_step="Write it as in --header 'Name: value'.")
     if match[1].lower() in _OWN:
-        raise UsageError(f"casync sets the header {match[1]} itself")
+        raise UsageError(
+            f"the header {match[1]} is set by casync", next_step="Leave this --header out."
+        )
     return match[1], match[2]

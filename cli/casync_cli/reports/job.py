@@ -13,7 +13,7 @@ from casync_cli.columns import Column
 from casync_cli.parsing.times import format_duration, format_moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from casync.jobs.fault import ObjectFault
     from casync.jobs.job import JobRow, WaitingObject
@@ -203,7 +203,13 @@ def fault_fields(fault: ObjectFault) -> dict[str, object]:
 
 
 def print_job(
-    output: Output, row: JobRow, status: str, faults: Iterable[ObjectFault], *, verbose: bool
+    output: Output,
+    row: JobRow,
+    status: str,
+    faults: Iterable[ObjectFault],
+    command: Callable[[str], str],
+    *,
+    verbose: bool,
 ) -> None:
     """Prints a job for people.
 
@@ -212,11 +218,12 @@ def print_job(
         row: The job.
         status: What it does, from `status_of`.
         faults: Its objects that failed. Only read if they are printed.
+        command: A command about jobs as the user can repeat it, without `casync job`.
         verbose: Print what it was told to do, what it is fetching, and all that failed.
     """
     if verbose:
         output.table(list(_details(row, status)))
-    output.row(_headline(row, status))
+    output.row(_headline(row, status, command))
     if row.waiting and status == RUNNING:
         output.row(f"Waiting for another attempt: {row.waiting_count}")
         for waiting in row.waiting if verbose else row.waiting[:_FEW_WAITING]:
@@ -235,22 +242,22 @@ def print_job(
     elif failed:
         output.row(
             f"Errors ({failed}) occurred during the download. To see detailed info run "
-            f"`casync job show {row.id} -v`"
+            f"`{command(f'show {row.id} -v')}`"
         )
 
 
-def _headline(row: JobRow, status: str) -> str:
+def _headline(row: JobRow, status: str, command: Callable[[str], str]) -> str:
     """The one line that says how far a job is."""
     if status == FINISHED:
         return done_text(row)
     if status == RUNNING:
         return f"Download progress: {count_text(row)}"
-    command = f"`casync job start {row.id}`"
+    start = f"`{command(f'start {row.id}')}`"
     if status == QUEUED:
-        return f"Download not started yet. {command} starts it"
+        return f"Download not started yet. {start} starts it"
     why = f": {row.failure.rstrip('.')}" if row.failure else ""
     said = f"was aborted{why}" if status == ABORTED else "is interrupted: its process has ended"
-    return f"Download {said}; {reached_text(row)}. {command} continues it"
+    return f"Download {said}; {reached_text(row)}. {start} continues it"
 
 
 def _details(row: JobRow, status: str) -> Iterator[tuple[str, str, str]]:

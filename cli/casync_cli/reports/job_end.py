@@ -42,11 +42,7 @@ def report_end(output: Output, row: JobRow, faults: Iterable[ObjectFault]) -> No
             output.say(f"  {fault_text(fault)}")
 
 
-def _command(words: str) -> str:
-    return f"casync job {words}"
-
-
-def raise_for(row: JobRow, status: str, command: Callable[[str], str] = _command) -> None:
+def raise_for(row: JobRow, status: str, command: Callable[[str], str]) -> None:
     """Raises unless the job has done everything.
 
     Args:

@@ -38,7 +38,7 @@ def test_a_regular_expression_matches_names_that_are_not_utf_8() -> None:
 
 
 def test_a_bad_regular_expression_is_named() -> None:
-    with pytest.raises(UsageError, match=r"'\(' is no regular expression"):
+    with pytest.raises(UsageError, match=r"'\(' is not a regular expression"):
         member_selection("regex", "(")
 
 

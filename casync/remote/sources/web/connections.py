@@ -170,7 +170,9 @@ def refused(url: HttpUrl, status: int) -> CasyncError:
     error: CasyncError
     if status in (401, 403):
         error = DeniedError(
-            message, next_step="Check the credentials; a presigned URL may have expired."
+            message,
+            next_step="Check the credentials; a presigned URL may have expired, or the server does"
+            " not list this folder.",
         )
     elif status in (404, 410):
         error = NotFoundError(message)
@@ -195,7 +197,8 @@ def _redirected(url: HttpUrl, location: str) -> HttpUrl:
         target = url.joined(location.encode("latin-1"))
     except UsageError as error:
         raise failed(
-            RemoteError(f"{url} redirects to what is no web server"), ObjectFaultKind.HTTP
+            RemoteError(f"{url} redirects to an address that is not http or https"),
+            ObjectFaultKind.HTTP,
         ) from error
     if url.server.scheme == "https" and target.server.scheme == "http":
         raise failed(

@@ -316,7 +316,7 @@ def walk_index(connections: HttpConnections, url: HttpUrl) -> Iterator[tuple[str
         if len(above) >= MAX_DEPTH or above.count(digest) >= _ALIKE:
             raise failed(
                 RemoteError(
-                    f"{folder} lists itself again and again",
+                    f"{url} has folders that contain themselves, or too many within each other",
                     next_step="Remove links to folders above them on the server.",
                 ),
                 ObjectFaultKind.NAME,

@@ -181,7 +181,7 @@ def parse_tree(page: bytes, offset: int, flags: int = 0) -> PageTree:
 def read_page(fd: int, meta: MetaPage, number: int) -> bytes:
     """A page; DamagedStoreError if it is not in the file."""
     if not FIRST_PAGE <= number <= meta.last_page:
-        raise DamagedStoreError("a tree of the data file leads out of the file")
+        raise DamagedStoreError("a tree of the data file points past its end")
     page = os.pread(fd, meta.page_size, number * meta.page_size)
     if len(page) != meta.page_size:
         raise DamagedStoreError("a page of the data file is missing")

@@ -47,7 +47,7 @@ _FEW_BYTES: Final = 1024 * 1024
 """As long a list of free pages is read whole when a store is opened: about 10 ms."""
 
 _TRIES: Final = 5  # a writer may change pages during the check
-_OUTSIDE: Final = "a tree of the data file leads out of the file"
+_OUTSIDE: Final = "a tree of the data file points past its end"
 _BAD_LIST: Final = "the data file's list of free pages is damaged"
 
 
@@ -313,7 +313,7 @@ class _Trees:
         if not all(map(lt, numbers[1:], numbers)) or numbers[-1] < FIRST_PAGE:
             raise DamagedStoreError(_BAD_LIST)
         if numbers[0] > self._meta.last_page:
-            raise DamagedStoreError("the data file's list of free pages leads out of the file")
+            raise DamagedStoreError("the data file's list of free pages points past its end")
         inside = [number for number in numbers if number < len(self._used)]
         if inside and any(itemgetter(*inside, inside[0])(self._used)):
             raise DamagedStoreError("a page of the data file is both free and in use")

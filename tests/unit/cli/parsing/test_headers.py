@@ -42,5 +42,5 @@ def test_text_that_is_not_a_header_is_refused_without_its_value(text: str) -> No
 
 @pytest.mark.parametrize("name", ["Range", "HOST", "If-Match", "Accept-Encoding"])
 def test_headers_that_a_download_depends_on_are_refused(name: str) -> None:
-    with pytest.raises(UsageError, match="casync sets the header"):
+    with pytest.raises(UsageError, match="is set by casync"):
         parse_headers([f"{name}: x"])

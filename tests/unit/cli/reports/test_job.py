@@ -35,7 +35,8 @@ def printed(row: JobRow, *, verbose: bool = False, alive: bool = True) -> str:
     out = io.StringIO()
     output = Output(out, io.StringIO(), CommonOptions())
     faults = (not_found(49 + index) for index in range(row.counts.failed))
-    print_job(output, row, status_of(row, is_running=alive), faults, verbose=verbose)
+    status = status_of(row, is_running=alive)
+    print_job(output, row, status, faults, "casync job {}".format, verbose=verbose)
     return out.getvalue()
 
 
@@ -180,10 +181,10 @@ def test_the_exit_status_follows_from_the_outcome(
     assert outcome_of(row) == outcome
     status = status_of(row, is_running=False)
     if error is None:
-        raise_for(row, status)
+        raise_for(row, status, "casync job {}".format)
         return
     with pytest.raises(error) as raised:
-        raise_for(row, status)
+        raise_for(row, status, "casync job {}".format)
     assert raised.value.next_step
 
 

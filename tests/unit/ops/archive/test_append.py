@@ -174,7 +174,7 @@ def test_a_member_that_could_not_be_extracted_is_refused(
     name = world.made(form)
     path = world.file("new", b"new")
     before = world.content(name)
-    with pytest.raises(UsageError, match="has b, which is no folder"):
+    with pytest.raises(UsageError, match="has b, which is not a folder"):
         world.add(name, path, "b/below", options)
     with pytest.raises(UsageError, match="has a/1 below it"):
         world.add(name, path, "a", options)

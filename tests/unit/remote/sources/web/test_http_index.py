@@ -167,7 +167,7 @@ def test_a_folder_that_contains_itself_is_an_error(links: list[str]) -> None:
     page = HEAD + "".join(f'<a href="{link}">x</a>' for link in links) + TAIL
     with ScriptedServer(lambda asked: html(page)) as server, Sources(ONCE) as sources:
         source, key = sources.open(f"{server.url}/d/")
-        with pytest.raises(RemoteError, match="again and again"):
+        with pytest.raises(RemoteError, match="contain themselves"):
             list(source.list_below(key))
         assert len(server.asked) < 20
 
@@ -178,7 +178,7 @@ def test_folders_without_end_are_an_error() -> None:
 
     with ScriptedServer(script) as server, Sources(ONCE) as sources:
         source, key = sources.open(f"{server.url}/d/")
-        with pytest.raises(RemoteError, match="again and again"):
+        with pytest.raises(RemoteError, match="contain themselves"):
             list(source.list_below(key))
         with pytest.raises(RemoteError, match="too deep"):
             source.list_folder("x/" * 101)
