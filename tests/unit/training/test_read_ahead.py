@@ -47,8 +47,13 @@ def files(tmp_path: Path) -> Iterator[CasyncFileSystem]:
 
 
 def opened(files: CasyncFileSystem, name: str = "one") -> io.BufferedReader:
-    """A file whose child has started when it is asked."""
-    return open_ahead(files.content(name), files.source)
+    """A file that is read in order, once its child has started."""
+    file = open_ahead(files.content(name), files.source)
+    file.read(1)
+    while not all(child.is_ready for child in read_ahead._children):
+        os.sched_yield()
+    file.seek(0)
+    return file
 
 
 def children() -> list[int]:
@@ -76,10 +81,10 @@ def test_reads_in_any_order_have_the_right_bytes(files: CasyncFileSystem) -> Non
 
 def test_files_that_are_read_in_turns_have_a_process_each(files: CasyncFileSystem) -> None:
     with opened(files) as one, opened(files, "two") as two:
+        assert len(children()) == 2
         for at in range(0, len(DATA), MIB):
             assert one.read(MIB) == DATA[at : at + MIB]
             assert two.read(MIB) == DATA[::-1][at : at + MIB]
-        assert len(children()) == 2
     assert len(children()) == 1
 
 
