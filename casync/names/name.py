@@ -28,7 +28,7 @@ _LIKE_HEX = re.compile(_HEX.pattern, re.IGNORECASE | re.ASCII)
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
 _FORBIDDEN = re.compile(r"[:@\\\x00-\x1f\x7f-\x9f]")
 _PLAIN = " !$&'()*+,;=~[]{}^|<>?#\"`"  # allowed in a name, besides letters, digits and `_.-`
-_UNESCAPED = re.compile(rf"[A-Za-z0-9_.~/{re.escape(_PLAIN)}-]*")
+_ESCAPED = re.compile(rf"[^A-Za-z0-9_.~/{re.escape(_PLAIN)}\u00A0-\uD7FF\uE000-\U0010FFFF-]+")
 
 
 class NameRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -129,13 +129,12 @@ def escape_name(text: str, folder: str = "") -> Name:
     Raises:
         UsageError: A component is empty, or too long once encoded; or the label is not text.
     """
-    parts = text.split("/")
-    if not _UNESCAPED.fullmatch(text):
-        try:
-            # Bytes of file names that are not UTF-8 arrive as lone surrogates.
-            parts = [quote(part, safe=_PLAIN, errors="surrogateescape") for part in parts]
-        except UnicodeEncodeError as error:
-            raise UsageError(f"the label is not valid text: {text!r}") from error
+    try:
+        # Bytes of file names that are not UTF-8 arrive as lone surrogates.
+        escaped = _ESCAPED.sub(lambda found: quote(found[0], errors="surrogateescape"), text)
+    except UnicodeEncodeError as error:
+        raise UsageError(f"the label is not valid text: {text!r}") from error
+    parts = escaped.split("/")
     reserved = not folder and (_LIKE_HEX.fullmatch(text) or parts[0] in _FIRST_RESERVED)
     for index, part in enumerate(parts):
         if part in _RESERVED or (reserved and index == 0):
