@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from typing import Final
 
 from casync.bucket.keys import segment_key
@@ -41,7 +40,8 @@ class _Span:
     Attributes:
         start: Where they begin.
         end: Where they end.
-        come: Completes when the bytes are there.
+        come: Is set when the bytes are there, or an error is.
+        error: Why they do not come.
         data: The bytes.
         open: Where the rows begin that were not read yet.
         turn: The newest window that used it.
@@ -49,7 +49,8 @@ class _Span:
 
     def __init__(self, rows: TakenRows, turn: int) -> None:
         self.start, self.end = rows.span
-        self.come = Future[None]()
+        self.come = threading.Event()
+        self.error: BaseException | None = None
         self.data: Buffer = b""
         self.open = set(rows.starts)
         self.turn = turn
@@ -145,11 +146,13 @@ class SiteSegments:
             span = used.get(segment)
             if span is None or start < span.start or place.end > span.end:
                 span = self._kept(segment, place)
-                if span is None or not span.come.done() or size >= _LIST_BYTES:
+                if span is None or not span.come.is_set() or size >= _LIST_BYTES:
                     yield ready  # before a wait
                     ready, size = [], 0
                 used[segment] = span = span or self._fetched(segment, place)
-                span.come.result()
+                span.come.wait()
+                if span.error is not None:
+                    raise span.error
             ready.append(span.record(ident, start))
             size += place.stored
             span.open.discard(start)
@@ -218,9 +221,10 @@ class SiteSegments:
                     segment.spans.remove(span)
                 self._budget.idle -= segment.rows.unasked(span.open)
                 segment.rows.release(span.open)
-            span.come.set_exception(error)
+            span.error = error
+            span.come.set()
             raise
-        span.come.set_result(None)
+        span.come.set()
         return span
 
     def _drop(self, row: SegmentRow, span: _Span) -> None:
