@@ -63,13 +63,8 @@ class Address(NamedTuple):
 
     @property
     def has_query(self) -> bool:
-        """Whether `?` begins a query in addresses of this scheme."""
+        """Whether it is a URL: `?` begins a query, and its path is percent-encoded."""
         return bool(self.scheme) and self.scheme not in _KEYED
-
-    @property
-    def is_encoded(self) -> bool:
-        """Whether paths are percent-encoded: in URLs, and in names, which encode labels."""
-        return self.has_query or self.names_manifests
 
     @property
     def names_manifests(self) -> bool:

@@ -2,13 +2,15 @@
 
 A label is what names an object at its source, decoded: its path from the first component that
 varies, its key below the prefix of a listing, or its last component. It is percent-encoded into a
-name below the destination, so distinct labels have distinct names.
+name below the destination, so distinct labels have distinct names. The label of a name of another
+casync is that name, which is not encoded again.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Final
 from urllib.parse import unquote
 
@@ -32,19 +34,25 @@ _HALF_ENCODED: Final = re.compile("%[0-9A-Fa-f]?$")
 _END_OF_PATH: Final = re.compile("[?#]")
 
 
-def name_below(dest: str, label: str) -> Name:
+def name_below(dest: str, label: str, source: Address | None = None) -> Name:
     """The name of an object.
 
     Args:
         dest: The destination: empty, or a folder of names with its slash.
         label: The object's label. The slash before or after an empty component (`a//b`) is
             percent-encoded, too, because names have no empty components.
+        source: The address that the label is from, if from any.
 
     Raises:
         UsageError: The label is empty, or the name is too long.
     """
     if not label:
         raise UsageError("an object at the root of its source has no name")
+    if source is not None and source.names_manifests:
+        kept = label.replace("@", "%40")  # which begins a version
+        with suppress(UsageError):  # as of one that may only be further inside a name
+            return parse_name(dest + kept)
+        label = percent_decoded(label)
     if "//" in label or label[0] == "/" or label[-1] == "/":
         return parse_name(dest + _with_encoded_slashes(dest, label.split("/")))
     return escape_name(label, dest)
@@ -55,17 +63,15 @@ def percent_decoded(text: str) -> str:
     return unquote(text, errors="surrogateescape")
 
 
-def below_prefix(address: Address, prefix: str, key: str, *, flatten: bool = False) -> str:
+def below_prefix(prefix: str, key: str, *, flatten: bool = False) -> str:
     """The label of a listed key: what follows the last slash of the prefix that was listed.
 
     Args:
-        address: The source.
         prefix: The prefix.
         key: The key, which begins with it.
         flatten: Whether the label is the last component only.
     """
-    label = key[(key if flatten else prefix).rfind("/") + 1 :]
-    return percent_decoded(label) if address.names_manifests else label
+    return key[(key if flatten else prefix).rfind("/") + 1 :]
 
 
 def last_label(address: Address) -> str:
@@ -178,9 +184,9 @@ def _label(address: Address, text: str) -> str:
 
 
 def _decoded(address: Address, text: str) -> str:
-    if not address.is_encoded:
+    if not address.has_query:
         return text
-    if address.has_query and _NOT_ENCODED.search(text):
+    if _NOT_ENCODED.search(text):
         raise UsageError(f"{redacted(str(address))} has a % that encodes no byte")
     return percent_decoded(text)
 

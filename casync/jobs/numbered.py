@@ -32,7 +32,7 @@ class NumberedObjects:
     def __init__(self, address: Address, number: TemplateRange) -> None:
         suffix, query = split_query(Address(address.scheme, number.gap))
         self.prefix = Address(address.scheme, address.rest + query)
-        if address.is_encoded:
+        if address.has_query:
             suffix = percent_decoded(suffix)
         width = number.width
         digits = _WITHOUT_ZEROS

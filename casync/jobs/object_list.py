@@ -9,7 +9,7 @@
 
 An array may also hold objects. They have `url`, and may have `name`, `size`, `headers` (an object)
 and checksums in hex or base64: `blake3`, `sha256`, `sha512`, `sha1`, `md5`, `crc32c` and `crc32`.
-Other fields are skipped.
+Any other field is refused: it may be a checksum that is spelled in another way.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import codecs
 import csv
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import chain
 from typing import Annotated, Final, NamedTuple
 
@@ -55,7 +56,7 @@ class ListedItem(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
 
-class _Entry(msgspec.Struct):
+class _Entry(msgspec.Struct, forbid_unknown_fields=True):
     url: str
     name: str | None = None
     size: Annotated[int, msgspec.Meta(ge=0)] | None = None
@@ -69,6 +70,7 @@ class _Entry(msgspec.Struct):
     headers: dict[str, str] | None = None
 
 
+_FIELDS: Final = _Entry.__struct_fields__
 _ELEMENT: Final = msgspec.json.Decoder(str | _Entry)
 _PAIR: Final = msgspec.json.Decoder(dict[str, str])
 _ANY_OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -147,6 +149,12 @@ def _expected(entry: bytes | list[str] | _Pair) -> str:
     """What an entry that cannot be decoded should have been."""
     if isinstance(entry, _Pair):
         return "not a name and an address, both text"
+    if isinstance(entry, list):
+        return "not an address and a name"
+    with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        unknown = [repr(key) for key in _ANY_OBJECT.decode(entry) if key not in _FIELDS]
+        if unknown:
+            return f"an object with the unknown field {unknown[0]}; fields are {', '.join(_FIELDS)}"
     return "neither an address nor an object with `url` whose fields have their types"
 
 

@@ -71,12 +71,13 @@ def specify(wanted: JobSpec, list_digest: bytes = b"") -> JobSpec:
         )
     spec = replace(wanted, source=source, dest=dest, kind=kind, list_digest=list_digest)
     if kind is SourceKind.OBJECT and (not dest or dest.endswith("/")):
-        name_below(dest, last_label(parse_address(source)))
+        single = parse_address(source)
+        name_below(dest, last_label(single), single)
     elif kind is SourceKind.TEMPLATE:
         template = address_template(address)
         labels = label_template(template, address, flatten=spec.flatten)
-        name_below(dest, labels[0])
-        name_below(dest, labels[len(labels) - 1])
+        name_below(dest, labels[0], address)
+        name_below(dest, labels[len(labels) - 1], address)
     return spec
 
 
@@ -125,7 +126,8 @@ def given_items(
             continue
         address = parse_address(entry.target) if "://" in entry.target else None
         try:
-            name: str = name_below(spec.dest, _label(spec, base, address, entry))
+            origin = None if entry.name is not None else address or base
+            name: str = name_below(spec.dest, _label(spec, base, address, entry), origin)
         except UsageError:
             name = ""
         key = str(address or _joined(base, entry.target))

@@ -37,6 +37,7 @@ class AddressedItems:
     def __init__(self, spec: JobSpec) -> None:
         address = parse_address(spec.source)
         self._spec = spec
+        self._address = address
         self._addresses = Template(spec.source, ())
         self._labels: Template | None = None
         if spec.kind is SourceKind.TEMPLATE:
@@ -68,7 +69,11 @@ class AddressedItems:
         at = self._spec.part - 1 + index * self._spec.shares
         dest = self._spec.dest
         try:
-            name: str = name_below(dest, self._labels[at]) if self._labels else parse_name(dest)
+            name: str = (
+                name_below(dest, self._labels[at], self._address)
+                if self._labels
+                else parse_name(dest)
+            )
         except UsageError:
             name = ""
         return Item(self._addresses[at], name, is_url=True)
@@ -98,8 +103,8 @@ def listed_item(spec: JobSpec, root: ItemPlace, listed: Listed) -> Item:
     if listed.key.endswith("/") and listed.size is None:
         return Item(listed.key, "")
     try:
-        label = below_prefix(parse_address(spec.source), root.key, listed.key, flatten=spec.flatten)
-        name: str = name_below(spec.dest, label)
+        label = below_prefix(root.key, listed.key, flatten=spec.flatten)
+        name: str = name_below(spec.dest, label, parse_address(spec.source))
     except UsageError:
         name = ""
     return Item(listed.key, name, False, listed.size, listed.validators)

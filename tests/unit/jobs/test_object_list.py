@@ -38,7 +38,7 @@ def read(text: str | bytes) -> list[ListedItem]:
         ('{"url": "a"}', [("a",)]),
         ('{"url": "a"}\n\n{"url": "b", "name": "n", "size": 0}\n', [("a",), ("b", "n", 0)]),
         (
-            f'{{"url": "a", "md5": "{MD5.digest.hex()}", "sha256": "{SHA.digest.hex()}", "x": 1}}',
+            f'{{"url": "a", "md5": "{MD5.digest.hex()}", "sha256": "{SHA.digest.hex()}"}}',
             [("a", None, None, (SHA, MD5))],
         ),
         (
@@ -85,6 +85,9 @@ def test_each_kind_of_list_is_recognised_by_its_beginning(
         '[{"url": "a", "size": -1}]',
         '[{"url": "a", "md5": "00"}]',
         '[{"url": "a", "headers": {"A": "b\\r\\nC: d"}}]',
+        '{"url": "a", "x": 1}',
+        '{"url": "a", "Name": "n"}',
+        '[{"url": "a", "sha-256": "00"}]',
         '{"a": 1}',
         '{"a": {"b": "c"}}',
         '{"a": "b"',
@@ -120,6 +123,13 @@ def test_an_entry_has_a_bound(text: str) -> None:
 def test_errors_say_which_entry() -> None:
     with pytest.raises(UsageError, match="entry 3 of the object list"):
         read('["a", "b", 5]')
+
+
+def test_errors_name_the_field_that_is_unknown_and_those_that_are_known() -> None:
+    """A checksum that is spelled in another way must not go unchecked."""
+    with pytest.raises(UsageError, match=r"entry 2 .*'sha-256'.* sha256, ") as caught:
+        read('{"url": "a"}\n{"url": "b", "sha-256": "00"}')
+    assert "url, name, size, blake3" in caught.value.message
 
 
 def test_a_comma_in_an_address_must_be_quoted() -> None:
