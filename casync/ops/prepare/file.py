@@ -22,9 +22,16 @@ from casync.cutting.batch_writer import BatchWriter
 from casync.cutting.chunk_writer import ChunkWriter
 from casync.cutting.cut import cut, usable_cpus
 from casync.cutting.serial import SerialCutting
-from casync.errors import CasyncError, DigestMismatchError, SourceChangedError, UsageError
+from casync.errors import (
+    CasyncError,
+    DigestMismatchError,
+    SourceChangedError,
+    UnreachableError,
+    UsageError,
+)
 from casync.fs.source.base import FileStamp, Hole, Source
 from casync.ids import Kind, ManifestId
+from casync.jobs.fault import ObjectFaultKind
 from casync.limits import MIB
 from casync.names.name import Name, NameRecord
 from casync.objects.chunker import DEFAULT_PARAMS, ChunkerParams
@@ -75,7 +82,8 @@ def prepare(
     """Puts the bytes of `source` into `store`.
 
     Args:
-        source: The source. If it changes while it is read, it is read once more if possible.
+        source: The source. If it changes or breaks off while it is read, it is read once more if
+            possible.
         store: The store.
         options: How to prepare.
         progress: Advances by every byte.
@@ -100,8 +108,9 @@ def prepare(
     _note_other_sizes(store, options.params, progress)
     try:
         done = _read(source, store, options, progress)
-    except SourceChangedError as error:
-        if not source.repeatable:
+    except (SourceChangedError, UnreachableError) as error:
+        broke_off = error.fault in (ObjectFaultKind.SHORT_BODY, ObjectFaultKind.STALL)
+        if not source.repeatable or not (isinstance(error, SourceChangedError) or broke_off):
             raise
         progress.note(f"{error.message}; reading it again")
         done = _read(source, store, options, progress)

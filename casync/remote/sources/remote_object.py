@@ -144,13 +144,16 @@ class RemoteObject:
                         if fresh:
                             yield fresh
                     return
-                except UnreachableError:
+                except UnreachableError as error:
                     fruitless = fruitless + 1 if done == before else 0
                     if fruitless == _FRUITLESS:
                         raise
+                    broken = error
             answer = self._open(done, None)
             if done and not answer.listed.is_same_as(self.listed):
                 answer.close()
+                if not self.listed.differs_from(answer.listed):
+                    raise broken  # nothing proves that the rest belongs to what came
                 raise _changed(self.label)
             self.listed = answer.listed
 

@@ -19,10 +19,12 @@ from casync.errors import (
     UsageError,
 )
 from casync.jobs.validators import Validators
+from casync.ops.prepare.file import prepare
 from casync.remote.sources.base import Listed
 from casync.remote.sources.open import Sources
 from casync.remote.sources.options import SourceOptions
 from casync.remote.sources.remote_object import RemoteObject, read_whole
+from casync.store.memory.store import MemoryStore
 from tests.support.honest_answers import (
     DATA,
     ETAG,
@@ -279,6 +281,28 @@ def test_a_stream_that_breaks_off_is_not_patched_with_another_version() -> None:
         reader = RemoteObject(source, Listed("x", None))
         with pytest.raises(SourceChangedError):
             list(reader.blocks())
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_a_stream_that_breaks_off_without_a_validator_did_not_change(is_chunked: bool) -> None:
+    """Nothing says that the object is another one; it is read once more from its first byte."""
+    asks: list[Asked] = []
+
+    def script(asked: Asked) -> bytes:
+        asks.append(asked)
+        if is_chunked:
+            return reply(
+                200, b"1F4\r\n" + bytes(500), Content_Length="-", Transfer_Encoding="chunked"
+            )
+        return reply(200, bytes(500), Content_Length="1000")
+
+    with serving(script) as (_, source):
+        listed = Listed("x", None if is_chunked else 1000)
+        with pytest.raises(UnreachableError) as raised:
+            prepare(RemoteObject(source, listed), MemoryStore())
+    assert raised.value.fault == "short_body"
+    assert "broke off its answer" in raised.value.message
+    assert len([asked for asked in asks if asked.method == "GET"]) > 2
 
 
 def test_the_checksum_of_a_server_is_verified() -> None:
