@@ -136,6 +136,7 @@ def run_here(
 
     keep_freed_memory()
     output, row = invocation.output, claim.row
+    output.outlive_reader()
     # The job repeats requests itself, and shows what it does.
     access = replace(invocation.source_options(claim.spec.source), watch=None)
     if not output.json_mode:
@@ -184,6 +185,7 @@ def run_there(
         CasyncError: As `wait_for_job`.
     """
     output = invocation.output
+    output.outlive_reader()
     waits = only_summary or bool(invocation.common.progress)
     if not output.json_mode:
         output.row(row.id)

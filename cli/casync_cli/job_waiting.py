@@ -76,6 +76,8 @@ def wait_for_job(
     """
     from casync.store.jobs import faults_of
 
+    output = invocation.output
+    output.outlive_reader()
     again = invocation.job_command(f"wait {ident}")
     invocation.resume = f"The job goes on; `{again}` waits again."
     waiting = JobWaiting(jobs, is_served=invocation.asks_server())
@@ -83,7 +85,6 @@ def wait_for_job(
     row = follow(screen, lambda: find_job(jobs, ident), waiting.is_over, pause, deadline)
     ended = find_job(jobs, ident) if row is None else row
     status = status_of(ended, is_running=jobs.is_running(ident))
-    output = invocation.output
     if output.json_mode:
         output.document(JOB_SCHEMA, job_fields(ended, status))
     output.flush()

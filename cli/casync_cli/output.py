@@ -18,6 +18,7 @@ from casync.errors import CasyncError
 from casync.escape import escape, keep_exact, keep_unicode
 from casync_cli.columns import Column, Listing, fold
 from casync_cli.parsing.raw_options import CommonOptions
+from casync_cli.streams import ClosedPipeError
 
 __all__ = ["Output"]
 
@@ -50,6 +51,7 @@ class Output:
         self._colour = colour
         self._stdout = stdout
         self._stderr = stderr
+        self._outlives_reader = False
         self._bar = ""
         self._lock = threading.Lock()
 
@@ -82,6 +84,13 @@ class Output:
     def binary(self) -> BinaryIO:
         """Stdout as a binary stream, for content."""
         return self._stdout.buffer
+
+    def outlive_reader(self) -> None:
+        """From now on a reader that closes the pipe ends nothing: what it misses is lost.
+
+        For commands that have more to do, or whose exit status says more than their output.
+        """
+        self._outlives_reader = True
 
     def row(self, *fields: str) -> None:
         """Writes a line of data, separated by tabs; by two spaces on a terminal."""
@@ -129,9 +138,10 @@ class Output:
 
         Raises:
             WriteError: It cannot be written.
-            ClosedPipeError: The reader has closed the pipe.
+            ClosedPipeError: The reader has closed the pipe, and the command does not outlive it.
         """
-        self._stdout.flush()
+        with self._to_reader():
+            self._stdout.flush()
 
     def say(self, text: str) -> None:
         """Writes a message, unless -q is given."""
@@ -209,7 +219,16 @@ class Output:
     def _write(self, text: str) -> None:
         if self._bar:
             self.bar("")
-        self._stdout.write(text)
+        with self._to_reader():
+            self._stdout.write(text)
+
+    @contextmanager
+    def _to_reader(self) -> Iterator[None]:
+        try:
+            yield
+        except ClosedPipeError:
+            if not self._outlives_reader:
+                raise
 
 
 def _size_of(terminal: TextIO) -> os.terminal_size:

@@ -224,3 +224,34 @@ def test_a_bar_fits_the_terminal_of_stderr_when_stdout_is_a_pipe(program: Progra
 def test_no_progress_shows_no_bar(program: Program) -> None:
     _, screen = program.on_terminal("--no-progress", "show", "x", "--digest", "sha256")
     assert "\x1b[K" not in screen
+
+
+def without_reader(program: Program, *arguments: str) -> tuple[int, bytes]:
+    """Runs the program with a stdout whose reader has closed the pipe."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with program.start(*arguments, stdout=writer) as process:
+        os.close(writer)
+        _, err = process.communicate(timeout=120)
+    return process.returncode, err
+
+
+def test_a_job_whose_id_has_no_reader_is_done(program: Program) -> None:
+    """Only the id is lost; a status of 0 says that the objects are here."""
+    (program.home / "set").mkdir()
+    (program.home / "set/a").write_bytes(b"one")
+    assert without_reader(program, "download", "./set/", "read/", "-q") == (0, b"")
+    assert program.good("cat", "read/a").text == "one"
+    (program.home / "list").write_text("a\nmissing\n")
+    assert without_reader(program, "download", "./set/", "l/", "--from", "list", "-q")[0] == 3
+    assert program.good("cat", "l/a").text == "one"
+
+
+def test_several_inputs_are_prepared_also_without_a_reader(program: Program) -> None:
+    for name in ("one", "two"):
+        (program.home / name).write_bytes(name.encode() * 100)
+    assert without_reader(program, "prepare", "one", "two", "-q") == (0, b"")
+    for name in ("one", "two"):
+        assert program.good("prepare", name, "--json").document["new"] == 0
+    status, _ = without_reader(program, "prepare", "missing", "two", "-q")
+    assert status == 9

@@ -41,6 +41,7 @@ def run(
 ) -> int:
     """Runs the command."""
     invocation = invocation_of(ctx)
+    invocation.output.outlive_reader()
     output = invocation.output
     differences: list[dict[str, object]] = []
 

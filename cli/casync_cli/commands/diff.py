@@ -45,6 +45,8 @@ def run(
     """Runs the command."""
     invocation = invocation_of(ctx)
     output = invocation.output
+    if exit_code:
+        output.outlive_reader()
     changes: list[dict[str, object]] = []
     ranges: list[dict[str, int]] = []
     found = 0

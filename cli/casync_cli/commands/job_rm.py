@@ -31,7 +31,8 @@ def run(
         removed = [row.id for row in find_jobs(jobs, ids)]
         for ident in removed:
             jobs.remove(ident)
-            if not output.json_mode:
-                output.row(ident)
     if output.json_mode:
         output.document("casync.job-rm/1", {"ids": removed})
+        return
+    for ident in removed:
+        output.row(ident)

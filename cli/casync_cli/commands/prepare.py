@@ -105,6 +105,7 @@ def run(
     from casync.names.name import parse_name
 
     invocation = invocation_of(ctx)
+    invocation.output.outlive_reader()
     texts = files or ["-"]
     _check_several(texts, {"--name": name, "--sign": sign, "--expect": expect})
     sources = [_source(text) for text in texts]

@@ -43,6 +43,7 @@ def run(
     from casync_cli.parsing.refs import parse_whole_ref
 
     invocation = invocation_of(ctx)
+    invocation.output.outlive_reader()
     parsed = [parse_whole_ref(ref) for ref in refs or ()]
     servers = invocation.servers
     if not servers:

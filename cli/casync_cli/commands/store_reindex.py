@@ -44,6 +44,7 @@ def run(
 ) -> int:
     """Runs the command."""
     invocation = invocation_of(ctx)
+    invocation.output.outlive_reader()
     done = (
         _reindex(invocation)
         if salvage is None

@@ -56,6 +56,7 @@ def run(
 ) -> int:
     """Runs the command."""
     invocation = invocation_of(ctx)
+    invocation.output.outlive_reader()
     if quick and sample is not None:
         raise UsageError("--quick reads no chunks; drop --sample")
     percent = 100.0 if sample is None else parse_percent(sample)
