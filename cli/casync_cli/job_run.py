@@ -161,7 +161,7 @@ def run_here(
         output.document(JOB_SCHEMA, job_fields(ended, status))
     output.flush()
     report_end(output, ended, faults_of(store.jobs, ended.id))
-    raise_for(ended, status, invocation.job_command)
+    raise_for(ended, status, invocation.job_command, faults_of(store.jobs, ended.id))
 
 
 def run_there(

@@ -95,4 +95,4 @@ def wait_for_job(
             next_step=f"It goes on; `{invocation.job_command(f'show {ident}')}` shows it.",
         )
     report_end(output, ended, faults_of(jobs, ident))
-    raise_for(ended, status, invocation.job_command)
+    raise_for(ended, status, invocation.job_command, faults_of(jobs, ident))

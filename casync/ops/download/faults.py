@@ -76,8 +76,11 @@ def is_final(error: CasyncError, *, opened: bool) -> bool:
         return False
     if status >= 400:
         return not is_temporary(status)
-    if kind_of(error) in _FINAL:
+    kind = kind_of(error)
+    if kind in _FINAL:
         return True
+    if isinstance(error, RemoteError):  # an answer that came, and is of no use
+        return not isinstance(error, UnreachableError) and kind is not ObjectFaultKind.TLS
     return isinstance(error, DeniedError | NotFoundError | UsageError)
 
 

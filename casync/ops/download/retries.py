@@ -60,9 +60,10 @@ class Retries(NamedTuple):
         if not concerns_object(error):
             raise error
         progress = fetch.note_progress()
+        final = is_final(error, opened=fetch.opened)
         if error.status:
             self.hosts.answered(fetch.host)
-        elif fetch.located is not None and not fetch.answered:
+        elif fetch.located is not None and not fetch.answered and not final:
             rest = self.hosts.failed(fetch.host, fetch.index, error, opened=fetch.opened)
             if rest is not None:
                 return self._again(fetch, error, rest, rest)
@@ -73,7 +74,7 @@ class Retries(NamedTuple):
             fetch.body = None
             with self.writer.turn():
                 self.ledger.restart(fetch.index)
-        if not is_final(error, opened=fetch.opened):
+        if not final:
             delay = self.delay(fetch.attempts, error)
             if delay is not None:
                 return self._again(fetch, error, delay, _wish(error))

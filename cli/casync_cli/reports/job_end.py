@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Final
 
 from casync.errors import PartialError, StoppedError
+from casync.jobs.fault import status_text
 from casync.sizes import format_count
 from casync_cli.reports.job import (
     ABORTED,
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["raise_for", "report_end"]
 
+_COMPARED: Final = 1000
+"""Objects that are looked at to tell whether all failed in one way."""
+
 
 def report_end(output: Output, row: JobRow, faults: Iterable[ObjectFault]) -> None:
     """Says how a job ended, if it did all that it could; and what failed, if that is not much.
@@ -42,13 +47,34 @@ def report_end(output: Output, row: JobRow, faults: Iterable[ObjectFault]) -> No
             output.say(f"  {fault_text(fault)}")
 
 
-def raise_for(row: JobRow, status: str, command: Callable[[str], str]) -> None:
+def _shared(faults: Iterable[ObjectFault]) -> tuple[str, str] | None:
+    """Why all objects failed in one way that the user can mend, and how; None if they did not."""
+    ways = {(fault.kind, fault.status) for fault in islice(faults, _COMPARED)}
+    if len(ways) != 1:
+        return None
+    ((kind, status),) = ways
+    if status in (401, 403):
+        return status_text(status), "Check the credentials; a presigned URL may have expired."
+    if status in (404, 410):
+        return status_text(status), "Check the address."
+    if kind in ("dns", "connect"):
+        return "no server answers there", "Check the address, and that the server is running."
+    return None
+
+
+def raise_for(
+    row: JobRow,
+    status: str,
+    command: Callable[[str], str],
+    faults: Iterable[ObjectFault] = (),
+) -> None:
     """Raises unless the job has done everything.
 
     Args:
         row: The job.
         status: What it does, from `casync_cli.reports.job.status_of`.
         command: A command about jobs as the user can repeat it, without `casync job`.
+        faults: Its objects that failed. Only read if all did.
 
     Raises:
         PartialError: Objects failed, or what is gone at the source was not removed.
@@ -62,9 +88,11 @@ def raise_for(row: JobRow, status: str, command: Callable[[str], str]) -> None:
             next_step=f"`{command(f'start {row.id}')}` continues it.",
         )
     if row.counts.failed:
-        raise PartialError(
-            f"{row.counts.failed} of {format_count(row.total, 'object')} failed",
-            next_step=f"`{command(f'show {row.id} -v')}` lists them; run the same download again.",
-        )
+        what = f"{row.counts.failed} of {format_count(row.total, 'object')} failed"
+        step = f"`{command(f'show {row.id} -v')}` lists them; run the same download again."
+        if row.counts.failed == row.total and (shared := _shared(faults)) is not None:
+            why, step = shared
+            what = f"{what}: {why}"
+        raise PartialError(what, next_step=step)
     if row.failure:
         raise PartialError(row.failure, next_step="Look at the source, or raise --max-delete.")

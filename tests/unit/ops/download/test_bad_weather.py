@@ -297,3 +297,27 @@ def test_a_file_that_was_replaced_by_an_older_one_is_fetched(
     server.objects["/d/x"] = b"of the same time"
     assert run(store, source, kind=kind).counts.finished == 1
     assert contents(store) == {"ds/x": b"of the same time"}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(302, {"Location": "file:///etc/passwd"}),
+        Fault(302, {"Location": "s3://bucket/key"}),
+        Fault(302, {"Location": "/d/odd"}),
+        Fault(302),
+        Fault(fields={"Content-Encoding": "gzip", "ETag": ""}),
+        Fault(fields={"X-Long": "x" * 2_000_000}),
+        Fault(fields={"Content-Length": "5", "CONTENT-LENGTH": "6"}),
+    ],
+)
+def test_an_answer_that_no_other_attempt_mends_fails_at_once(
+    store: MemoryStore, server: WebServer, fault: Fault
+) -> None:
+    """D10: the others are fetched, and no note says that the host is waited for."""
+    server.objects["/d/odd"] = b"odd"
+    server.every = lambda path: fault if path == "/d/odd" else None
+    row = run(store, f"{server.url}/d/")
+    assert row.counts.failed == 1
+    (failed,) = store.jobs.faults(row.id)
+    assert (failed.name, failed.attempts) == ("ds/odd", 1)
