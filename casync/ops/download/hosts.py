@@ -15,12 +15,12 @@ from casync.errors import CasyncError, UnreachableError
 from casync.jobs.fault import ObjectFaultKind
 from casync.ops.download.faults import kind_of
 
-__all__ = ["HostWatch"]
+__all__ = ["FIRST_PATIENCE", "HostWatch", "is_silence"]
 
 _PATIENCE: Final = 3600.0
 """Seconds for which a host that answered before may be silent."""
 
-_FIRST_PATIENCE: Final = 30.0
+FIRST_PATIENCE: Final = 30.0
 """The same for one that never answered: its address is probably wrong."""
 
 _FAILURES: Final = 3
@@ -90,7 +90,7 @@ class HostWatch:
         Raises:
             UnreachableError: It is silent for too long, and no other host answers.
         """
-        if kind_of(error) not in _SILENT:
+        if not is_silence(error):
             return None
         with self._lock:
             now = self._clock()
@@ -103,13 +103,18 @@ class HostWatch:
             if not several and not (_is_down(error) and (opened or not was_heard)):
                 return None
             seconds = now - silence.since
-            if seconds > (_PATIENCE if was_heard else _FIRST_PATIENCE):
+            if seconds > (_PATIENCE if was_heard else FIRST_PATIENCE):
                 if any(heard > silence.since for heard in self._heard.values()):
                     return None
                 raise _given_up(error, seconds)
             if silence.failures == _FAILURES:
                 self._note(f"{error.message}; waiting for an answer")
             return min(2.0 ** min(silence.failures // _FAILURES, 5), _LONGEST_REST)
+
+
+def is_silence(error: CasyncError) -> bool:
+    """Whether an error means that there was no answer."""
+    return not error.status and kind_of(error) in _SILENT
 
 
 def _is_down(error: CasyncError) -> bool:

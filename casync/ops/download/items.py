@@ -100,7 +100,7 @@ def listed_item(spec: JobSpec, root: ItemPlace, listed: Listed) -> Item:
 
     It has no name if it can have none, or if it is a folder that cannot be listed.
     """
-    if listed.key.endswith("/") and listed.size is None:
+    if not listed.is_key or (listed.key.endswith("/") and listed.size is None):
         return Item(listed.key, "")
     try:
         label = below_prefix(root.key, listed.key, flatten=spec.flatten)

@@ -52,7 +52,8 @@ def source_items(
         spec: What the job does.
         root: Its source and prefix.
         stopped: Ends the listing.
-        by_folder: Make a request per folder. One that cannot be listed becomes an item that fails.
+        by_folder: Make a request per folder. One that cannot be listed becomes an item that fails,
+            as does an entry that can be no key.
 
     Raises:
         MalformedError: A key is not a path, and thus hides others; `by_folder` helps unless it is
@@ -100,7 +101,7 @@ def _listed(spec: JobSpec, root: ItemPlace, *, by_folder: bool) -> Iterator[List
 
 
 def _by_folder(root: ItemPlace, first: str) -> Iterator[Listed]:
-    """All objects below a folder; also the folders that cannot be listed, whose keys end in `/`."""
+    """All objects below a folder, and what cannot be listed: entries, and folders ending in `/`."""
     waiting = [first]
     while waiting:
         folder = waiting.pop()
@@ -112,6 +113,7 @@ def _by_folder(root: ItemPlace, first: str) -> Iterator[Listed]:
             yield Listed(folder, None)
             continue
         yield from level.objects
+        yield from (Listed(folder + odd, None, is_key=False) for odd in level.odd)
         waiting += [
             each
             for each in level.prefixes

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
+from math import inf
 from typing import Final, Protocol
 
 from casync.errors import (
@@ -32,7 +33,7 @@ from casync.ops.download.conditions import fits_list
 from casync.ops.download.crew import Crew
 from casync.ops.download.fetch import Fetch
 from casync.ops.download.fetcher import Fetcher
-from casync.ops.download.hosts import HostWatch
+from casync.ops.download.hosts import FIRST_PATIENCE, HostWatch, is_silence
 from casync.ops.download.items import AddressedItems, items_from
 from casync.ops.download.ledger import Ledger
 from casync.ops.download.listing import ItemListing, incomplete_list, source_items
@@ -243,7 +244,8 @@ class _Run:
 
     def _write_list(self) -> None:
         attempts = Attempts()
-        by_folder = False
+        by_folder = is_heard = False
+        began = self._options.clock()
         while True:
             try:
                 return self._listing.write(self._items(by_folder=by_folder))
@@ -256,8 +258,11 @@ class _Run:
                     raise StoppedError("stopped") from error
                 attempts = attempts.after(progress=False)
                 delay = self._retries.delay(attempts, error)
-                if delay is None:
+                is_heard = is_heard or self._listing.count > 0 or not is_silence(error)
+                left = inf if is_heard else began + FIRST_PATIENCE - self._options.clock()
+                if delay is None or left <= 0:
                     raise
+                delay = min(delay, left)
                 self._note_wait(error, delay, attempts)
                 if self._stopped.wait(delay):
                     raise StoppedError("stopped") from error

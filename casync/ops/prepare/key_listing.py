@@ -44,7 +44,7 @@ class KeyListing:
 
     Attributes:
         prefix: The prefix of all keys.
-        refused: Folders that cannot be listed.
+        refused: Folders that cannot be listed, and entries that can be no keys.
     """
 
     def __init__(self, prefix: str) -> None:
@@ -124,4 +124,7 @@ def _list_by_folders(source: RemoteSource, listing: KeyListing) -> None:
             continue
         for listed in level.objects:
             listing.add(listed)
+        for odd in level.odd:
+            path = encode_key((folder + odd).removeprefix(listing.prefix))
+            listing.refused.append(Refused(path, f"{source.label}/{folder}{odd} is no name"))
         waiting += level.prefixes

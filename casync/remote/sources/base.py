@@ -69,11 +69,13 @@ class Listed(NamedTuple):
         key: Its key below the root of the source, decoded; bytes that are not UTF-8 are surrogates.
         size: Its size in bytes; None where the source does not say it exactly.
         validators: What tells its state from others.
+        is_key: Whether it can be read. Otherwise the key is what a listing shows instead of one.
     """
 
     key: str
     size: int | None
     validators: Validators = NO_VALIDATORS
+    is_key: bool = True
 
     @property
     def mtime_ns(self) -> int:
@@ -117,10 +119,17 @@ class Listed(NamedTuple):
 
 
 class ListedFolder(NamedTuple):
-    """The objects and the prefixes directly below a prefix."""
+    """The objects and the prefixes directly below a prefix.
+
+    Attributes:
+        objects: The objects.
+        prefixes: The prefixes.
+        odd: Entries that can be no keys, below the prefix as the source shows them.
+    """
 
     objects: list[Listed]
     prefixes: list[str]
+    odd: Sequence[str] = ()
 
 
 def folder_of(prefix: str, below: Iterable[Listed]) -> ListedFolder:

@@ -117,7 +117,7 @@ def _translated(error: Exception, label: str, bucket: str, cloud: Cloud, verb: s
     elif 300 <= status < 500 or status == 501:
         found = RemoteError(f"cannot {verb} {label}: {reason}", next_step=cloud.settings)
     else:
-        step = "Run the same command again; what is stored already is not stored again."
+        step = "" if status else "Check the address, and the endpoint if one is set."
         found = UnreachableError(f"cannot reach {label}: {reason}", next_step=step)
     return failed(found, kind, status)
 

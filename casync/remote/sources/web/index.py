@@ -73,12 +73,14 @@ class IndexEntry(NamedTuple):
         size: Its size in bytes; None where the page does not say it exactly.
         is_folder: Whether it is a folder.
         url: Where the page leads for it.
+        is_name: Whether its name is one; otherwise it is as in the link.
     """
 
     name: str
     size: int | None
     is_folder: bool
     url: HttpUrl
+    is_name: bool = True
 
 
 class IndexPage(HTMLParser):
@@ -181,11 +183,7 @@ class IndexPage(HTMLParser):
             self._found.append(last)
 
     def _entry(self, link: str, tail: str) -> IndexEntry | None:
-        """The entry that a link leads to, or None if it leads elsewhere.
-
-        Raises:
-            MalformedError: It leads to what cannot be one name.
-        """
+        """The entry that a link leads to, or None if it leads elsewhere."""
         if _PLAIN.fullmatch(link):
             url = self._url._replace(path=self._folder + link.encode(), query=b"")
         else:
@@ -206,7 +204,8 @@ class IndexPage(HTMLParser):
         ):
             return None
         if b"/" in name or b"\0" in name:
-            raise MalformedError(f"{self._url} lists {decode_key(name)!r}, which is no name")
+            shown = decode_key(url.path.split(b"/")[len(self._base) - 1])
+            return IndexEntry(shown, None, is_folder, url, is_name=False)
         facts = _FACTS.match(tail)
         size = int(facts[1]) if facts and not is_folder else None
         return IndexEntry(decode_key(name), size, is_folder, url)
@@ -230,7 +229,6 @@ def read_index(connections: HttpConnections, url: HttpUrl) -> Iterator[IndexEntr
     Raises:
         NotFoundError: There is no such folder.
         UsageError: The server does not list it.
-        MalformedError: An entry has no valid name.
         WriteError: The page cannot be kept.
         CasyncError: The server cannot be asked, or refuses.
     """
@@ -298,6 +296,7 @@ def walk_index(connections: HttpConnections, url: HttpUrl) -> Iterator[tuple[str
     """Path and size of all objects in a folder and the folders in it.
 
     Raises:
+        MalformedError: An entry has no valid name.
         RemoteError: Folders contain themselves, or each other without end.
         CasyncError: As `read_index`.
     """
@@ -307,6 +306,8 @@ def walk_index(connections: HttpConnections, url: HttpUrl) -> Iterator[tuple[str
         below: list[IndexEntry] = []
         listed = blake3()
         for entry in read_index(connections, folder):
+            if not entry.is_name:
+                raise MalformedError(f"{folder} lists {entry.name}, which is no name")
             listed.update(repr(entry[:3]).encode())
             if entry.is_folder:
                 below.append(entry)

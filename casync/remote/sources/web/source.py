@@ -17,6 +17,7 @@ from urllib.parse import unquote_to_bytes
 from blake3 import blake3
 
 from casync.errors import (
+    MalformedError,
     NotFoundError,
     RemoteError,
     RemoteProtocolError,
@@ -33,7 +34,7 @@ from casync.remote.sources.base import Listed, ListedFolder, ObjectAnswer, faile
 from casync.remote.sources.options import SourceOptions
 from casync.remote.sources.web.connections import HttpConnections, refused
 from casync.remote.sources.web.host import HttpAnswer
-from casync.remote.sources.web.index import MAX_DEPTH, read_index, walk_index
+from casync.remote.sources.web.index import MAX_DEPTH, IndexEntry, read_index, walk_index
 from casync.remote.sources.web.url import HttpUrl, parse_url
 
 __all__ = ["HttpOpener", "HttpSource"]
@@ -117,15 +118,22 @@ class HttpSource:
 
     def list_folder(self, prefix: str) -> ListedFolder:
         """See `RemoteSource`."""
-        return folder_of(prefix, self.iter_folder(prefix))
+        entries = list(self._entries(prefix))
+        named = (_listed(prefix, entry) for entry in entries if entry.is_name)
+        odd = dict.fromkeys(entry.name for entry in entries if not entry.is_name)
+        return folder_of(prefix, named)._replace(odd=[*odd])
 
     def iter_folder(self, prefix: str) -> Iterator[Listed]:
         """See `ListsByEntry`."""
+        for entry in self._entries(prefix):
+            if not entry.is_name:
+                raise MalformedError(f"{self.label}/{prefix} lists {entry.name}, which is no name")
+            yield _listed(prefix, entry)
+
+    def _entries(self, prefix: str) -> Iterator[IndexEntry]:
         if prefix.count("/") > MAX_DEPTH:
             raise RemoteError(f"{self.label}/{prefix} is too deep; folders may contain themselves")
-        for entry in read_index(self._connections, self._folder(prefix)):
-            slash = "/" if entry.is_folder else ""
-            yield Listed(f"{prefix}{entry.name}{slash}", entry.size)
+        return read_index(self._connections, self._folder(prefix))
 
     def list_below(self, prefix: str) -> Iterator[Listed]:
         """See `RemoteSource`."""
@@ -206,6 +214,11 @@ class HttpSource:
                 next_step="Write the URL of a folder with a slash at its end.",
             )
         return self._url.below(prefix) if prefix else self._url
+
+
+def _listed(prefix: str, entry: IndexEntry) -> Listed:
+    """An entry of a page; the key of a folder ends with a slash."""
+    return Listed(f"{prefix}{entry.name}{'/' if entry.is_folder else ''}", entry.size)
 
 
 def _conditions(unless: Validators | None) -> dict[bytes, bytes]:

@@ -24,6 +24,7 @@ from casync_cli.reports.job import (
 from casync_cli.reports.job_end import raise_for
 
 from casync.errors import CasyncError, PartialError, StoppedError
+from casync.jobs.fault import ObjectFault, ObjectFaultKind
 from casync.jobs.job import JobRow, JobState, WaitingObject
 from tests.support.job_values import IDENT, active_object, job_row, job_spec, not_found
 
@@ -186,6 +187,34 @@ def test_the_exit_status_follows_from_the_outcome(
     with pytest.raises(error) as raised:
         raise_for(row, status, "casync job {}".format)
     assert raised.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("statuses", "said", "step"),
+    [
+        ((403, 403), "request failed with 403 status code", "Check the credentials"),
+        ((404, 404), "request failed with 404 status code", "Check the address"),
+        ((403, 404), "failed", "lists them"),
+        ((0, 0), "no server answers there", "the server is running"),
+    ],
+)
+def test_what_all_objects_failed_of_is_said(
+    statuses: tuple[int, int], said: str, step: str
+) -> None:
+    """D9."""
+    row = job_row(failed=141, **ENDED)
+    faults = [
+        ObjectFault(index, "n", "u", _kind(status), "m", 1, 1, 1, status)
+        for index, status in enumerate(statuses)
+    ]
+    with pytest.raises(PartialError) as raised:
+        raise_for(row, "finished", faults=faults)
+    assert said in raised.value.message
+    assert step in raised.value.next_step
+
+
+def _kind(status: int) -> ObjectFaultKind:
+    return ObjectFaultKind.HTTP if status else ObjectFaultKind.CONNECT
 
 
 def test_json_has_the_keys_of_aistore() -> None:

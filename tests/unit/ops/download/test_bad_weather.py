@@ -321,3 +321,22 @@ def test_an_answer_that_no_other_attempt_mends_fails_at_once(
     assert row.counts.failed == 1
     (failed,) = store.jobs.faults(row.id)
     assert (failed.name, failed.attempts) == ("ds/odd", 1)
+
+
+@pytest.mark.parametrize("link", ["a%2fb", "%00", "..%2fx", "a%2fb/"])
+def test_an_odd_link_fails_alone_and_nothing_is_removed(
+    store: MemoryStore, server: WebServer, link: str
+) -> None:
+    """D7, D10: one entry of a page must not keep a folder from being downloaded."""
+    server.objects = {"/d/x": b"x", "/d/gone": b"gone", "/d/below/y": b"y"}
+    run(store, f"{server.url}/d/")
+    del server.objects["/d/gone"]
+    whole = server.page("/d/")
+    page = whole.replace("<pre>", f'<pre><a href="{link}">odd</a>\n').encode()
+    server.every = lambda path: Fault(body=page) if path == "/d/" else None
+    row = run(store, f"{server.url}/d/", sync=True)
+    assert (row.counts.failed, row.counts.skipped, row.counts.removed) == (1, 2, 0)
+    (fault,) = store.jobs.faults(row.id)
+    assert fault.url == f"{server.url}/d/{link.rstrip('/')}"
+    assert (fault.kind, fault.attempts) == (ObjectFaultKind.NAME, 1)
+    assert "ds/gone" in contents(store)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from itertools import count
+
+import pytest
 
 from casync.errors import UnreachableError
 from casync.jobs.fault import ObjectFaultKind
@@ -96,3 +99,39 @@ def test_a_listing_that_waits_says_why() -> None:
     assert row.counts.finished == 1
     assert [(each.name, each.reason) for each in watcher.seen] == [("", "it answers 503")]
     assert watcher.notes[0].startswith("it answers 503; it is listed again in ")
+
+
+class Deaf(MemorySource):
+    """A source whose server never answers, after some answers that refuse."""
+
+    def __init__(self, refusals: int = 0) -> None:
+        super().__init__()
+        self.lists = 0
+        self.refusals = refusals
+
+    def list_below(self, prefix: str) -> Iterator[Listed]:
+        self.lists += 1
+        error = failed(UnreachableError("nothing listens", refused=True), ObjectFaultKind.CONNECT)
+        if self.lists <= self.refusals:
+            error = failed(UnreachableError("it answers 503"), ObjectFaultKind.HTTP, 503)
+        raise error
+
+
+def list_in_vain(source: Deaf, attempts: int) -> None:
+    seconds = count(0, 10)
+    how = options(attempts=attempts, clock=lambda: float(next(seconds)))
+    with pytest.raises(UnreachableError):
+        download(MemoryStore(), source, how=how)
+
+
+def test_a_listing_of_a_server_that_never_answered_is_given_up_soon() -> None:
+    """Its address is probably wrong: it gets 30 s, as an object of such a host does."""
+    source = Deaf()
+    list_in_vain(source, attempts=1000)
+    assert source.lists < 10
+
+
+def test_a_listing_of_a_server_that_answered_before_has_all_its_attempts() -> None:
+    source = Deaf(refusals=1)
+    list_in_vain(source, attempts=20)
+    assert source.lists == 20

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from casync.errors import (
-    MalformedError,
     RemoteError,
     UnreachableError,
     UsageError,
@@ -110,9 +109,11 @@ def test_links_that_leave_the_folder_are_ignored() -> None:
 
 
 @pytest.mark.parametrize("link", ["a%2Fb", "..%2F..%2Fetc%2Fpasswd", "%2fetc/", "a%00b"])
-def test_a_link_to_what_is_no_name_is_an_error(link: str) -> None:
-    with pytest.raises(MalformedError, match="which is no name"):
-        entries(f'{HEAD}<a href="{link}">x</a>{TAIL}')
+def test_a_link_to_what_is_no_name_is_an_entry_without_one(link: str) -> None:
+    good = '<a href="b">b</a>'
+    odd, other = entries(f'{HEAD}<a href="{link}">x</a>{good}{TAIL}')
+    assert (odd.name, odd.is_name) == (link.rstrip("/"), False)
+    assert (other.name, other.is_name) == ("b", True)
 
 
 @pytest.mark.parametrize(
