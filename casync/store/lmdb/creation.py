@@ -22,7 +22,7 @@ from casync.fs.filesystem import Coherence, file_system
 from casync.fs.sync import sync_names, sync_parents
 from casync.store.lmdb.databases import DATABASES, LATER_DATABASES
 from casync.store.lmdb.lmdb_errors import translate
-from casync.store.lmdb.lock_files import locked, make_lock_file
+from casync.store.lmdb.lock_files import LMDB_LOCK_FILE, locked, make_lock_file
 from casync.store.lmdb.meta import FIRST_GENERATION, write_meta
 from casync.store.lmdb.opening import open_lmdb
 from casync.store.lmdb.ownership import DATA_FILE, check_owner
@@ -45,9 +45,12 @@ def no_store(path: Path) -> NoStoreError:
 
 
 def store_exists(path: Path) -> bool:
-    """Whether the folder `path` holds a store, damaged or not."""
+    """Whether the folder `path` holds a store, damaged or not.
+
+    An empty data file is one that lost its bytes if LMDB has opened it: its lock file is there.
+    """
     try:
-        return (path / DATA_FILE).lstat().st_size > 0
+        return (path / DATA_FILE).lstat().st_size > 0 or (path / LMDB_LOCK_FILE).exists()
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:

@@ -82,6 +82,19 @@ def test_the_remains_of_a_killed_creator_do_no_harm(path: Path) -> None:
     assert not (path / "creating").exists()
 
 
+@pytest.mark.parametrize("create", [False, True])
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_store_whose_data_file_lost_its_bytes_is_damaged(
+    path: Path, create: bool, read_only: bool
+) -> None:
+    """No new store may take its place."""
+    LmdbStore.open(path, create=True).close()
+    (path / "data.mdb").write_bytes(b"")
+    with pytest.raises(DamagedStoreError):
+        LmdbStore.open(path, create=create, read_only=read_only)
+    assert (path / "data.mdb").read_bytes() == b""
+
+
 def test_a_creator_killed_at_the_very_end_leaves_a_store(path: Path) -> None:
     LmdbStore.open(path, create=True).close()
     (path / "creating").mkdir()
