@@ -17,6 +17,7 @@ from blake3 import blake3
 from msgspec.structs import replace
 
 from casync.errors import CasyncError, NotFoundError, TimedOutError
+from casync.fs.os_errors import read_error
 from casync.fs.paths import StrPath, as_path
 from casync.jobs.address import redacted
 from casync.jobs.fault import ObjectFault
@@ -301,17 +302,16 @@ class _ObjectList:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         try:
             with ExitStack() as stack:
-                if isinstance(source, str | os.PathLike):
-                    source = stack.enter_context(as_path(source).open("rb"))
-                while block := source.read(_BLOCK):
+                stream = source
+                if isinstance(stream, str | os.PathLike):
+                    stream = stack.enter_context(as_path(stream).open("rb"))
+                while block := stream.read(_BLOCK):
                     digest.update(block)
                     self._file.write(block)
-        except FileNotFoundError as error:
-            self._file.close()
-            raise NotFoundError(f"there is no object list {source}") from error
         except OSError as error:
             self._file.close()
-            raise CasyncError(f"cannot read the object list: {error.strerror}") from error
+            path = f" {source}" if isinstance(source, str | os.PathLike) else ""
+            raise read_error(error, f"the object list{path}") from error
         self.digest = digest.digest()
 
     def blocks(self) -> Iterator[bytes]:

@@ -9,10 +9,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from casync.errors import CasyncError, DeniedError, NoSpaceError, WriteError
+from casync.errors import (
+    CasyncError,
+    DeniedError,
+    NoSpaceError,
+    NotFoundError,
+    UsageError,
+    WriteError,
+)
 from casync.sizes import format_size
 
-__all__ = ["free_bytes", "no_space", "reading", "write_error", "writing", "writing_inside"]
+__all__ = [
+    "free_bytes",
+    "no_space",
+    "read_error",
+    "reading",
+    "write_error",
+    "writing",
+    "writing_inside",
+]
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -56,6 +71,21 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise WriteError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def read_error(error: OSError, what: str) -> CasyncError:
+    """Translates an error of a file that a user named: it is missing, a folder, or not readable.
+
+    Args:
+        error: The error.
+        what: What the file has, and its path.
+    """
+    message = f"cannot read {what}: {error.strerror or error}"
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return NotFoundError(message)
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return DeniedError(message)
+    return UsageError(message) if error.errno == errno.EISDIR else CasyncError(message)
 
 
 def write_error(error: OSError, path: Path, need: int = 0) -> CasyncError:

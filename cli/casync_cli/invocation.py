@@ -12,7 +12,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from casync.errors import CasyncError, NoNameError, UsageError
+from casync.errors import NoNameError, UsageError
+from casync.fs.os_errors import read_error
 from casync.jobs.address import redacted
 from casync_cli.environment import Variables, aws_files
 from casync_cli.outages import Outages
@@ -343,8 +344,7 @@ class Invocation:
         """User and password for the proxy."""
         said = self.settings["proxy_auth"]
         path = None if said.value is None else parse_path(str(said.value), "--proxy-auth")
-        given = self.environment.proxy_auth or ""
-        text = given if path is None else self._read_secret(path, "password")
+        text = self._read_secret(path, "password") if path else self.environment.proxy_auth or ""
         if (text and ":" not in text) or not text.isprintable():
             raise UsageError(
                 f"not a user and a password for the proxy: {path or 'CASYNC_PROXY_AUTH'}",
@@ -386,7 +386,7 @@ def _read_secret(path: Path, what: str) -> str:
         with path.open("rb") as file:
             secret = file.read(_MAX_TOKEN_BYTES).decode("ascii").strip()
     except OSError as error:
-        raise CasyncError(f"cannot read the {what} in {path}: {error.strerror}") from error
+        raise read_error(error, f"the {what} in {path}") from error
     except UnicodeDecodeError:
         secret = ""
     if not secret:

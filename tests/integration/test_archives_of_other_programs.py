@@ -276,7 +276,7 @@ def test_what_is_another_archive_is_none_of_ours(folder: Path, tmp_path: Path, m
     data = (tmp_path / "a").read_bytes()
     with pytest.raises(UsageError, match="is not an archive"):
         opened(data)
-    with pytest.raises(MalformedError, match="is not an archive"):
+    with pytest.raises(UsageError, match="is not an archive"):
         members_unpacked(data)
 
 

@@ -240,7 +240,7 @@ def test_a_token_comes_from_a_file_and_goes_to_the_first_server(program: Program
 
 def test_a_missing_token_file_is_an_error(program: Program) -> None:
     ran = program.run("ls", "--server", "http://127.0.0.1:1", "--token-file", "absent")
-    assert ran.status == 1
+    assert ran.status == 9
     assert "cannot read the token in absent" in ran.err
 
 

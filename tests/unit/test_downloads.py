@@ -74,9 +74,9 @@ def test_a_list_may_be_a_path_or_a_stream(store: LmdbStore, tmp_path: Path) -> N
 def test_a_mistake_is_an_error_at_once(store: LmdbStore) -> None:
     with pytest.raises(UsageError):
         casync.download("neither", "ds/", store)
-    with pytest.raises(casync.CasyncError, match="cannot read the object list"):
+    with pytest.raises(UsageError, match="cannot read the object list /: Is a directory"):
         casync.download("http://h/", "ds/", store, object_list="/")
-    with pytest.raises(NotFoundError, match="there is no object list /missing"):
+    with pytest.raises(NotFoundError, match="cannot read the object list /missing"):
         casync.download("http://h/", "ds/", store, object_list="/missing")
     assert list(store.jobs.rows()) == []
 

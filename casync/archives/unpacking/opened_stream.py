@@ -10,7 +10,7 @@ from casync.archives.layers import layer_of
 from casync.archives.unpacking.forward_file import ForwardFile
 from casync.archives.unpacking.msgpack_members import begins_msgpack
 from casync.archives.unpacking.plain_pieces import plain_pieces
-from casync.errors import MalformedError
+from casync.errors import MalformedError, UsageError
 
 __all__ = ["OpenedStream", "open_stream"]
 
@@ -45,8 +45,8 @@ def open_stream(stored: Iterator[bytes], label: str, length: int | None) -> Open
         length: How many bytes it has, if that is known.
 
     Raises:
-        UsageError: The bytes are of one kind, the name of another.
-        MalformedError: It is no archive.
+        UsageError: It is no archive; or the bytes are of one kind, the name of another.
+        MalformedError: The name is that of an archive, but the bytes are of none.
         CasyncError: What reading it raises.
     """
     plain = ForwardFile(stored)
@@ -64,7 +64,8 @@ def open_stream(stored: Iterator[bytes], label: str, length: int | None) -> Open
         kind = ArchiveKind("zip")
     else:
         as_said = f"{said}, as its name says, nor another" if said else "an"
-        raise MalformedError(
+        wrong = MalformedError if said else UsageError
+        raise wrong(
             f"{label} is not {as_said} archive",
             next_step="--unpack takes tar, also in gzip, zstd or lz4, zip and MessagePack.",
         )

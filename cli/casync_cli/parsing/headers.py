@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from casync.errors import CasyncError, UsageError
+from casync.errors import UsageError
+from casync.fs.os_errors import read_error
 from casync_cli.parsing.paths import parse_path
 
 __all__ = ["parse_headers"]
@@ -63,7 +64,7 @@ def _lines(file: str) -> list[str]:
         with path.open("rb") as stream:
             return stream.read(_MAX_BYTES).decode("ascii", "replace").splitlines()
     except OSError as error:
-        raise CasyncError(f"cannot read the headers in {path}: {error.strerror}") from error
+        raise read_error(error, f"the headers in {path}") from error
 
 
 def _field(text: str) -> tuple[str, str]:

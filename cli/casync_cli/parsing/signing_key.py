@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from casync.errors import CasyncError, UsageError
+from casync.errors import UsageError
 from casync_cli.parsing.paths import parse_path
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def read_key(file: str, warn: Callable[[list[str]], None]) -> SigningKey:
         CasyncError: The file cannot be read.
         UsageError: The path is empty, or it is not a private key for signing.
     """
+    from casync.fs.os_errors import read_error
     from casync.fs.secret import exposure
     from casync.names.signing import SigningKey
 
@@ -38,7 +39,7 @@ def read_key(file: str, warn: Callable[[list[str]], None]) -> SigningKey:
         with path.open("rb") as stream:
             pem = stream.read(_MAX_BYTES)
     except OSError as error:
-        raise CasyncError(f"cannot read the key in {file}: {error.strerror}") from error
+        raise read_error(error, f"the key in {file}") from error
     try:
         return SigningKey.read(pem)
     except UsageError as error:

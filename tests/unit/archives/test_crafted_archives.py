@@ -236,6 +236,6 @@ def test_hard_links_that_lead_to_each_other_end_soon() -> None:
 
 def test_zeros_that_are_no_tar_are_no_archive() -> None:
     """An image of a disk or of a CD begins with zeros."""
-    with pytest.raises(MalformedError, match="is not an archive"):
+    with pytest.raises(UsageError, match="is not an archive"):
         members_unpacked(bytes(32_768) + b"\1CD001")
     assert members_unpacked(bytes(10_240)) == {}

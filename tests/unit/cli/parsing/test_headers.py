@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from casync_cli.parsing.headers import parse_headers
 
-from casync.errors import CasyncError, UsageError
+from casync.errors import NotFoundError, UsageError
 
 
 def test_headers_are_names_and_values() -> None:
@@ -27,7 +27,7 @@ def test_a_file_keeps_headers_out_of_the_list_of_processes(tmp_path: Path) -> No
         ("X-Key", "1"),
         ("B", "2"),
     )
-    with pytest.raises(CasyncError, match="cannot read the headers"):
+    with pytest.raises(NotFoundError, match="cannot read the headers"):
         parse_headers([f"@{tmp_path}/missing"])
 
 
