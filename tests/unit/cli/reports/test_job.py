@@ -208,7 +208,7 @@ def test_what_all_objects_failed_of_is_said(
         for index, status in enumerate(statuses)
     ]
     with pytest.raises(PartialError) as raised:
-        raise_for(row, "finished", faults=faults)
+        raise_for(row, "finished", str, faults)
     assert said in raised.value.message
     assert step in raised.value.next_step
 
