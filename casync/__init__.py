@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from casync.ops.pull.wanted import PullOptions
     from casync.ops.push.push import PushOptions
     from casync.remote.server.client import RemoteClient
-    from casync.remote.server.transport import TransportOptions
+    from casync.remote.server.transport_options import TransportOptions
     from casync.remote.site.server_at import ServerAt
     from casync.sources import get, prepare_archive, prepare_url
     from casync.training.batch import batch
@@ -85,7 +85,7 @@ _HOMES = {
     "PushOptions": "casync.ops.push.push",
     "RemoteClient": "casync.remote.server.client",
     "ServerAt": "casync.remote.site.server_at",
-    "TransportOptions": "casync.remote.server.transport",
+    "TransportOptions": "casync.remote.server.transport_options",
     "batch": "casync.training.batch",
     "download": "casync.downloads",
     "get": "casync.sources",

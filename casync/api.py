@@ -48,7 +48,7 @@ from casync.ops.push.push import Pushed, PushOptions
 from casync.ops.upkeep import repair as _repair
 from casync.ops.upkeep.repair import Repaired
 from casync.remote.server.client import RemoteClient
-from casync.remote.server.transport import TransportOptions
+from casync.remote.server.transport_options import TransportOptions
 from casync.remote.server.write_client import WritingClient
 from casync.remote.site.server_at import ServerAt, servers_at, telling_sites
 from casync.store.base import ManifestSource

@@ -19,7 +19,7 @@ from casync.names.name import Name, NameRecord, Ref
 from casync.objects.codec import Packed
 from casync.objects.node import Content
 from casync.remote.http.address import origin_of
-from casync.remote.server.transport import TransportOptions
+from casync.remote.server.transport_options import TransportOptions
 from casync.remote.site.server_at import ServerAt
 from casync.store.base import Absence, Batch, Committed, ManifestRow, ObjectStat
 from casync.store.lmdb.namespaces import open_for_reading

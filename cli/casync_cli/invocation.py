@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from casync.access.progress import Progress
     from casync.remote.server.jobs_client import JobsClient
-    from casync.remote.server.transport import TransportOptions
+    from casync.remote.server.transport_options import TransportOptions
     from casync.remote.server.write_client import WritingClient
     from casync.remote.sources.options import SourceOptions
     from casync.store.base import ManifestSource, Removed
@@ -266,7 +266,7 @@ class Invocation:
         """
         from casync.remote.http.address import origin_of
         from casync.remote.http.rate_limit import RateLimit
-        from casync.remote.server.transport import TransportOptions
+        from casync.remote.server.transport_options import TransportOptions
 
         given, settings = self.remote, self.settings
         ca, proxy, limit = (settings[key].value for key in ("ca", "proxy", "limit"))

@@ -18,7 +18,7 @@ import pytest
 
 from casync.api import pull
 from casync.errors import IntegrityError, NotFoundError, RemoteError
-from casync.remote.server.transport import TransportOptions
+from casync.remote.server.transport_options import TransportOptions
 from tests.crash.commands import Server, environment, run
 from tests.crash.lmdb_pages import PAGE_BYTES, map_pages
 from tests.crash.material import image, updated

@@ -26,7 +26,7 @@ from casync.errors import CasyncError
 from casync.ids import Kind
 from casync.names.token import TokenScope
 from casync.remote.http.address import origin_of
-from casync.remote.server.transport import TransportOptions
+from casync.remote.server.transport_options import TransportOptions
 from casync.store.lmdb.store import LmdbStore
 from tests.crash.commands import Server, environment, run
 from tests.crash.material import image, noise

@@ -19,7 +19,7 @@ from casync.names.name import Name
 from casync.names.name_update import NameUpdate
 from casync.remote.http.rate_limit import RateLimit
 from casync.remote.server.client import RemoteClient
-from casync.remote.server.transport import TransportOptions
+from casync.remote.server.transport_options import TransportOptions
 from casync.remote.server.write_client import WritingClient
 from casync.store.base import Batch, Traffic
 from casync.store.memory import MemoryStore

@@ -17,7 +17,7 @@ from casync.limits import KIB, MIB
 from casync.names.name import Name, Ref
 from casync.objects.codec import Packer
 from casync.remote.server.client import RemoteClient
-from casync.remote.server.transport import TransportOptions
+from casync.remote.server.transport_options import TransportOptions
 from casync.remote.server.write_client import WritingClient
 from casync.store.base import Batch
 from casync.store.memory import MemoryStore

@@ -35,7 +35,7 @@ from casync.ops.archive.extract import extract
 from casync.ops.archive.list_members import archive_and_path
 from casync.ops.archive.member_input import MembersTar
 from casync.remote.server.client import RemoteClient
-from casync.remote.server.transport import TransportOptions
+from casync.remote.server.transport_options import TransportOptions
 from casync.store.lmdb.store import LmdbStore
 from casync.store.memory import MemoryStore
 from casync.training.members import members as members_of

@@ -9,7 +9,7 @@ from typing import Any
 from casync.ids import Kind, ObjectId
 from casync.objects.codec import Packed, Packer, Unpacker, Verified
 from casync.remote.server.client import RemoteClient
-from casync.remote.server.transport import TransportOptions
+from casync.remote.server.transport_options import TransportOptions
 from tests.support.peer import Fault, Peer, Seen
 
 PLAINS = [b"text " * 4000, random.Random(1).randbytes(30_000), bytes(50_000)] * 2 + [b"last"]

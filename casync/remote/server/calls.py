@@ -14,7 +14,8 @@ from casync.remote.http.outage import Outage
 from casync.remote.http.patience import Patience
 from casync.remote.http.retry import Retry
 from casync.remote.server.message import Reply, Request
-from casync.remote.server.transport import Transport, TransportOptions
+from casync.remote.server.transport import Transport
+from casync.remote.server.transport_options import TransportOptions
 
 __all__ = ["MAX_SMALL_BYTES", "Calls"]
 

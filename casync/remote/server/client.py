@@ -36,7 +36,7 @@ from casync.remote.http.retry import Retry
 from casync.remote.server.calls import MAX_SMALL_BYTES, Calls
 from casync.remote.server.listings import Listings, manifest_row
 from casync.remote.server.message import Reply, Request
-from casync.remote.server.transport import TransportOptions
+from casync.remote.server.transport_options import TransportOptions
 from casync.store.base import Absence, ManifestRow, ObjectStat, Traffic
 from casync.wire.documents import (
     JSON_TYPE,

@@ -7,9 +7,8 @@ proxies or credentials from the environment.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, cast
 
@@ -23,27 +22,23 @@ from casync.errors import (
     UnreachableError,
     UsageError,
 )
-from casync.fs.paths import StrPath
 from casync.ids import Buffer
 from casync.jobs.backoff import retry_after
 from casync.limits import KIB
 from casync.remote.http.address import parse_address
 from casync.remote.http.connection import Line, WatchedStream
-from casync.remote.http.egress import Egress
 from casync.remote.http.network_errors import network_error
-from casync.remote.http.outage import ServerWatch
-from casync.remote.http.peers import ALONE, Peers
 from casync.remote.http.pool import HttpPool
-from casync.remote.http.rate_limit import RateLimit
 from casync.remote.http.retry import Retry
 from casync.remote.http.route import make_route
 from casync.remote.server.httpx_transport import PoolTransport
 from casync.remote.server.message import Reply, Request
 from casync.remote.server.partial import PARTIAL, part_memory, part_start
 from casync.remote.server.refusal import proxy_refusal, refusal
+from casync.remote.server.transport_options import TransportOptions
 from casync.store.base import Traffic
 
-__all__ = ["Body", "Transport", "TransportOptions"]
+__all__ = ["Body", "Transport"]
 
 _MAX_PROBLEM_BYTES: Final = 64 * KIB
 _END_SECONDS: Final = 1.0
@@ -52,53 +47,6 @@ _END_SECONDS: Final = 1.0
 _SUCCESS: Final = frozenset({200, 202})
 _LENGTH_FIELDS: Final = (b"content-length", b"transfer-encoding")
 """Without one of these fields a truncated answer looks complete."""
-
-
-@dataclass(frozen=True, slots=True)
-class TransportOptions:
-    """Options of the connections to all servers of a command.
-
-    Attributes:
-        tokens: Secrets by origin (`address.origin_of`); each is sent only to its own origin.
-        ca: PEM file of trusted authorities, which replace those of the system.
-        authorities: PEM files for single servers, by origin.
-        insecure: Do not check certificates.
-        insecure_http: Allow sending a token over plain http to another machine.
-        proxy: Address of an HTTP proxy. The environment is not read.
-        proxy_auth: `USER:PASSWORD` for the proxy; empty for none.
-        egress: Decides which addresses may be connected to; None for all.
-        watch: Learns of lost servers.
-        peers: Servers that stand in for each other.
-        trail: Returns the caches that ask, for the `CDN-Loop` field of a request; or nothing.
-        limit: A rate limit, which all its holders share.
-        connections: Threads that request at once, beside one that plans. As many idle connections
-            are kept.
-        retry_for: Seconds without progress after which to give up a server. It also bounds the
-            times below; with 0 there is one try, which only these bound.
-        connect_seconds: Time limit for a connection, and again for TLS.
-        answer_seconds: Time limit for a small answer, from the request to its end.
-        min_rate: Bytes per second that a server must send while a thread waits for it.
-        window: Seconds of waiting over which `min_rate` is measured.
-    """
-
-    tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
-    ca: StrPath | None = None
-    authorities: Mapping[str, StrPath] = field(default_factory=dict)
-    insecure: bool = False
-    insecure_http: bool = False
-    proxy: str | None = None
-    proxy_auth: str = field(default="", repr=False)
-    egress: Egress | None = None
-    watch: ServerWatch | None = None
-    peers: Peers = ALONE
-    trail: Callable[[], str] = str
-    limit: RateLimit | None = None
-    connections: int = 4
-    retry_for: float = 60.0
-    connect_seconds: float = 10.0
-    answer_seconds: float = 60.0
-    min_rate: float = 1.0 * KIB
-    window: float = 30.0
 
 
 class Transport:

@@ -26,7 +26,7 @@ from casync.objects.delta import Delta, Group
 from casync.objects.node import Content
 from casync.remote.http.peers import Peers
 from casync.remote.server.client import RemoteClient
-from casync.remote.server.transport import TransportOptions
+from casync.remote.server.transport_options import TransportOptions
 from casync.remote.site.site import StaticSite
 from casync.store.base import Absence, ManifestRow, ObjectStat, Traffic
 from casync.store.server import Server

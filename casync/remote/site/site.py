@@ -35,7 +35,7 @@ from casync.objects.tree import File
 from casync.objects.tree_walk import find, root_of
 from casync.remote.server.calls import Calls
 from casync.remote.server.message import Reply, Request
-from casync.remote.server.transport import TransportOptions
+from casync.remote.server.transport_options import TransportOptions
 from casync.remote.site.open_map import ListedChunk, OpenMap
 from casync.remote.site.segments import SiteSegments
 from casync.store.base import Absence, ManifestRow, ManifestState, ObjectStat, Traffic

@@ -32,7 +32,7 @@ from casync.objects.manifest import Manifest, decode_manifest
 from casync.objects.node import Node, Record, decode_node
 from casync.remote.http.address import ServerAddress, parse_address
 from casync.remote.server.client import RemoteClient
-from casync.remote.server.transport import TransportOptions
+from casync.remote.server.transport_options import TransportOptions
 from casync.remote.sources.base import (
     Listed,
     ListedFolder,

@@ -11,7 +11,7 @@ from casync.remote.http.egress import Egress
 from casync.remote.http.outage import ServerWatch
 
 if TYPE_CHECKING:
-    from casync.remote.server.transport import TransportOptions
+    from casync.remote.server.transport_options import TransportOptions
 
 __all__ = ["SourceOptions"]
 

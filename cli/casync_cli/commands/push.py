@@ -20,7 +20,7 @@ from casync_cli.reports.push import report_aborted, report_push, report_push_pla
 
 if TYPE_CHECKING:
     from casync.names.name import Name, Ref
-    from casync.remote.server.transport import TransportOptions
+    from casync.remote.server.transport_options import TransportOptions
 
 DETAILS = (
     "REF is a hash or a name in the local store. Sends the objects that the server lacks, and "

@@ -34,7 +34,7 @@ from casync.limits import MIB
 from casync.ops.serve.pull_through import PullThrough
 from casync.remote.http.address import origin_of
 from casync.remote.server.client import RemoteClient
-from casync.remote.server.transport import TransportOptions
+from casync.remote.server.transport_options import TransportOptions
 from casync.store.base import ManifestSource
 from casync.store.bucket.store import BucketStore
 from casync.store.lmdb.creation import store_exists
