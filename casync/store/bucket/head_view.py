@@ -36,6 +36,7 @@ class HeadView:
         self._state = state
         self._seen: SeenHead | None = None
         self._at = 0.0
+        self._is_sure = False  # whether the tag is certainly that of these bytes
         self._is_alone = True  # whether the last head that came was of this process
 
     @property
@@ -46,7 +47,9 @@ class HeadView:
     @property
     def recent(self) -> BucketHead | None:
         """The last one, if it was seen just now and no other writer shows itself."""
-        is_recent = self._is_alone and time.monotonic() - self._at < _RECENT_SECONDS
+        is_recent = (
+            self._is_alone and self._is_sure and time.monotonic() - self._at < _RECENT_SECONDS
+        )
         return self.last if is_recent else None
 
     def look(self) -> BucketHead:
@@ -55,15 +58,14 @@ class HeadView:
         Raises:
             CasyncError: As `StateReader.head`.
         """
-        seen = self._seen
-        if seen is None or self._storage.tag(HEAD_KEY) != seen.tag:
-            return self._read()
-        self._note(seen, is_alone=True)
-        return seen.head
+        tag, seen = self._storage.tag(HEAD_KEY), self._seen
+        if seen is None or not self._is_sure or tag != seen.tag:
+            return self._read(tag)
+        return self._note(seen, is_alone=True, is_sure=True)
 
     def take(self, stored: StoredObject) -> BucketHead:
         """Takes a head that was read just now. Raises as `look`."""
-        return self._note(self._state.decode(stored), is_alone=True)
+        return self._note(self._state.decode(stored), is_alone=True, is_sure=False)
 
     def swap(self, head: BucketHead, swapped: BucketHead, session: bytes) -> None:
         """Swaps the last head.
@@ -83,18 +85,24 @@ class HeadView:
         with suppress(RemoteError):  # it may have happened
             tag = self._storage.swap(HEAD_KEY, encode_head(swapped), self._seen.tag)
         if tag is not None:
-            self._note(SeenHead(swapped, tag), is_alone=self._is_alone)
+            self._note(SeenHead(swapped, tag), is_alone=self._is_alone, is_sure=True)
             return
-        found, mine = self._read(), swapped.session(session)
+        found, mine = self._read(None), swapped.session(session)
         number = mine.number if mine is not None else 0
         is_new = mine is not None and mine != head.session(session)
         if found != swapped and not (is_new and has_swapped(found, session, number)):
             raise HeadMovedError("another writer was faster")
 
-    def _read(self) -> BucketHead:
-        is_first = self._seen is None
-        return self._note(self._state.head(), is_alone=is_first)
+    def _read(self, tag: Tag | None) -> BucketHead:
+        """Fetches the head, whose tag was `tag` before.
 
-    def _note(self, seen: SeenHead, *, is_alone: bool) -> BucketHead:
-        self._seen, self._at, self._is_alone = seen, time.monotonic(), is_alone
+        A server may answer with the bytes of one state and the tag of the next one. Such a pair is
+        not taken for the present head later: the bytes are no older than a tag that came before.
+        """
+        is_first, seen = self._seen is None, self._state.head()
+        return self._note(seen, is_alone=is_first, is_sure=seen.tag == tag)
+
+    def _note(self, seen: SeenHead, *, is_alone: bool, is_sure: bool) -> BucketHead:
+        self._seen, self._at = seen, time.monotonic()
+        self._is_alone, self._is_sure = is_alone, is_sure
         return seen.head
