@@ -2,12 +2,14 @@
 
 `NAME` is a file; `NAME/-/PATH` is in a folder or an archive, as in the URLs of a server. fsspec and
 its users split paths at slashes and take parents from them, and urllib takes `:` for a port; no ref
-has a component `-`. `NAME@3` selects a version.
+has a component `-`. `NAME@3` selects a version. A link in an archive is the file that it leads
+to there; other links, devices and pipes have the type `other`, and `find` leaves them out.
 """
 
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -30,6 +32,9 @@ __all__ = ["CasyncFileSystem"]
 
 _BELOW: Final = b"/" + b"\xff" * MAX_TREE_PATH
 """After the path of a folder, a path that is behind all in it."""
+
+_MAX_LINKS: Final = 40
+"""Links in a row, as in Linux."""
 
 
 class CasyncFileSystem(AbstractFileSystem):  # type: ignore[misc]
@@ -77,10 +82,15 @@ class CasyncFileSystem(AbstractFileSystem):  # type: ignore[misc]
                     return _row(path, content.length)
                 if content is not None and next(self._members(ref, ""), None) is not None:
                     return _row(path, None)
-                return {**_row(path, 0), "type": "other"}
+                return _other(path)
         except UsageError:
-            if next(self._members(ref, inside), None) is None:
-                return {**_row(path, 0), "type": "other"}
+            opened = self._archive(ref, inside)
+            if opened is None:
+                return _other(path)
+            archive, rest = opened
+            member = archive.find(rest) if rest else None
+            if member is not None and member.kind is not MemberKind.FOLDER:
+                return _member_row(path, _followed(archive, member))
         except NotFoundError as error:
             if inside is not None or next(self.source.names(ref + "/"), None) is None:
                 raise FileNotFoundError(error.message) from error
@@ -99,6 +109,19 @@ class CasyncFileSystem(AbstractFileSystem):  # type: ignore[misc]
             row = self.info(path)
             rows = [] if row["type"] == "directory" else [row]
         return rows if detail else [row["name"] for row in rows]
+
+    def find(
+        self,
+        path: str,
+        maxdepth: int | None = None,
+        withdirs: bool = False,
+        detail: bool = False,
+        **options: Any,
+    ) -> Any:
+        """All files below a path. What cannot be read as a file is left out."""
+        found = super().find(path, maxdepth, withdirs, detail=True, **options)
+        rows = {name: row for name, row in found.items() if row["type"] != "other"}
+        return rows if detail else list(rows)
 
     def _names(self, ref: str) -> list[dict[str, Any]]:
         above = ref + "/" if ref else ""
@@ -129,20 +152,26 @@ class CasyncFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     def _members(self, ref: str, inside: str | None) -> Iterator[dict[str, Any]]:
         """What is in a folder of an archive; nothing if there is no such folder."""
-        whole = _ref(ref, inside)
-        found = reach(whole, self.source)
-        if not isinstance(found.located.content, Outline) or not (found.rest or inside == ""):
+        opened = self._archive(ref, inside)
+        if opened is None:
             return
-        try:
-            archive = open_archive_at(whole, found, self.source, self._indexes)
-        except (NotFoundError, UsageError):
-            return
-        above = found.rest + b"/" if found.rest else b""
-        for name, member in _children(archive, above):
+        archive, rest = opened
+        for name, member in _children(archive, rest + b"/" if rest else b""):
             if member is None:
                 yield _row(os.fsdecode(name), None)
             else:
-                yield _member_row(os.fsdecode(name), _target(archive, member))
+                yield _member_row(os.fsdecode(name), _followed(archive, member))
+
+    def _archive(self, ref: str, inside: str | None) -> tuple[Archive, bytes] | None:
+        """The archive that a path leads into, and the rest of the path; None if into none."""
+        whole = _ref(ref, inside)
+        found = reach(whole, self.source)
+        if not isinstance(found.located.content, Outline) or not (found.rest or inside == ""):
+            return None
+        try:
+            return open_archive_at(whole, found, self.source, self._indexes), found.rest
+        except (NotFoundError, UsageError):
+            return None
 
     def _locate(self, ref: str, inside: str | None) -> Located:
         return locate(_ref(ref, inside), self.source, indexes=self._indexes)
@@ -159,7 +188,11 @@ class CasyncFileSystem(AbstractFileSystem):  # type: ignore[misc]
         except NotFoundError as error:
             raise FileNotFoundError(error.message) from error
         except UsageError as error:
-            raise IsADirectoryError(error.message) from error
+            opened = self._archive(ref, inside)
+            linked = opened and _linked(*opened)
+            if linked is None:
+                raise IsADirectoryError(error.message) from error
+            return linked
 
     def _open(self, path: str, mode: str = "rb", **options: Any) -> _CasyncFile:
         if mode != "rb":
@@ -195,17 +228,32 @@ def _children(archive: Archive, above: bytes) -> Iterator[tuple[bytes, Member | 
                 break
 
 
-def _target(archive: Archive, member: Member) -> Member | None:
-    """What a member leads to; None for a hard link that leads to nothing."""
-    try:
-        return archive.find(member.path)
-    except (NotFoundError, UnsupportedError):
-        return None
+def _followed(archive: Archive, member: Member) -> Member | None:
+    """What a member leads to in its archive, over links of both kinds; None if to nothing."""
+    path = member.path
+    for _ in range(_MAX_LINKS):
+        try:
+            found = archive.find(path)
+        except (NotFoundError, UnsupportedError):
+            return None
+        if found is None or found.kind is not MemberKind.SYMLINK:
+            return found
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(path), found.target))
+        if path.startswith((b"/", b"..")):
+            return None
+    return None
+
+
+def _linked(archive: Archive, path: bytes) -> Readable | None:
+    """The file that a symbolic link leads to; None if there is no link, or it leads to none."""
+    member = archive.find(path) if path else None
+    there = None if member is None else _followed(archive, member)
+    return None if there is None else archive.open(there.path)
 
 
 def _member_row(name: str, member: Member | None) -> dict[str, Any]:
     if member is None or member.kind is not MemberKind.FILE:
-        return {**_row(name, 0), "type": "other"}
+        return _other(name)
     return _row(name, member.length)
 
 
@@ -246,10 +294,14 @@ def _row(name: str, size: int | None) -> dict[str, Any]:
     return {"name": name, "size": size or 0, "type": "directory" if size is None else "file"}
 
 
+def _other(name: str) -> dict[str, Any]:
+    return {**_row(name, 0), "type": "other"}
+
+
 def _entry(path: str, entry: Entry) -> dict[str, Any]:
     name = f"{path}/{os.fsdecode(entry.name)}"
     if isinstance(entry, Folder):
         return _row(name, None)
     if isinstance(entry, File):
         return _row(name, entry.content.length)
-    return {**_row(name, 0), "type": "other"}
+    return _other(name)

@@ -162,6 +162,11 @@ def test_a_file_system_lists_folders_of_archives(store: str) -> None:
             ("empty", tarfile.DIRTYPE, ""),
             ("train/link", tarfile.LNKTYPE, "top"),
             ("symlink", tarfile.SYMTYPE, "top"),
+            ("train/up", tarfile.SYMTYPE, "b/../../symlink"),
+            ("out", tarfile.SYMTYPE, "../top"),
+            ("loop", tarfile.SYMTYPE, "loop"),
+            ("to-folder", tarfile.SYMTYPE, "empty"),
+            ("pipe", tarfile.FIFOTYPE, ""),
         ):
             info = tarfile.TarInfo(name)
             info.type, info.linkname = kind, target
@@ -174,7 +179,11 @@ def test_a_file_system_lists_folders_of_archives(store: str) -> None:
     assert files.isfile("deep.tar")
     assert {(row["name"], row["type"], row["size"]) for row in files.ls(here)} == {
         (f"{here}/empty", "directory", 0),
-        (f"{here}/symlink", "other", 0),
+        (f"{here}/symlink", "file", 1),
+        (f"{here}/out", "other", 0),
+        (f"{here}/loop", "other", 0),
+        (f"{here}/to-folder", "other", 0),
+        (f"{here}/pipe", "other", 0),
         (f"{here}/top", "file", 1),
         (f"{here}/train", "directory", 0),
         (f"{here}/train-x", "file", 1),
@@ -184,6 +193,7 @@ def test_a_file_system_lists_folders_of_archives(store: str) -> None:
         f"{here}/train/a",
         f"{here}/train/b",
         f"{here}/train/link",
+        f"{here}/train/up",
     ]
     assert files.ls(f"{here}/train/b", detail=False) == [f"{here}/train/b/1", f"{here}/train/b/2"]
     assert files.ls(f"{here}/train/a", detail=False) == [f"{here}/train/a"]
@@ -191,6 +201,23 @@ def test_a_file_system_lists_folders_of_archives(store: str) -> None:
     assert files.isdir(here)
     assert files.isdir(f"{here}/train")
     assert files.info(f"{here}/train/link")["size"] == 1
+    assert files.info(f"{here}/train/up")["size"] == 1
+    assert files.info(f"{here}/empty")["type"] == "directory"
+    assert files.ls(f"{here}/empty") == []
+    found = files.find(here)
+    assert {name.removeprefix(f"{here}/") for name in found} == {
+        "symlink",
+        "top",
+        "train/a",
+        "train/b/1",
+        "train/b/2",
+        "train/link",
+        "train/up",
+        "train-x",
+        "train.y",
+    }
+    assert set(files.cat(found).values()) == {b"x"}
+    assert files.find(here, detail=True)[f"{here}/symlink"]["size"] == 1
     assert not files.exists(f"{here}/nothing")
     assert not files.isdir("set/v1/-/deep/data.csv")
     with pytest.raises(FileNotFoundError):
