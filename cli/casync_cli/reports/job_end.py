@@ -82,11 +82,11 @@ def raise_for(
     """
     if status in (ABORTED, INTERRUPTED):
         said = "was aborted" if status == ABORTED else "is interrupted: its process has ended"
-        why = f": {row.failure.rstrip('.')}" if row.failure else ""
-        raise StoppedError(
-            f"download {said}{why}; {reached_text(row)}",
-            next_step=f"`{command(f'start {row.id}')}` continues it.",
-        )
+        why, again = "", f"`{command(f'start {row.id}')}` continues it."
+        if row.failure:  # it could not be listed, and so could not begin
+            why = f": {row.failure.rstrip('.')}"
+            again = f"Check the source; then `{command(f'start {row.id}')}` lists it again."
+        raise StoppedError(f"download {said}{why}; {reached_text(row)}", next_step=again)
     if row.counts.failed:
         what = f"{row.counts.failed} of {format_count(row.total, 'object')} failed"
         step = f"`{command(f'show {row.id} -v')}` lists them; run the same download again."
