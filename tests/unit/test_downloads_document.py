@@ -66,7 +66,7 @@ def test_names(source: str, dest: str, name: str) -> None:
         assert spec.dest == name
         return
     labels = label_template(address_template(address), address, flatten=False)
-    assert name_below(spec.dest, labels[0]) == name
+    assert name_below(spec.dest, labels[0], address) == name
 
 
 def test_checksums_of_lists_are_those_that_are_verified() -> None:
