@@ -71,8 +71,8 @@ def prepare_archive(
         progress: Advances by every byte of the archive.
 
     Raises:
-        UsageError: The archive is of another kind than its name says.
-        MalformedError: It is no archive, is damaged, or ends early.
+        UsageError: It is no archive, or of another kind than its name says.
+        MalformedError: It is damaged, or ends early; or only its name is that of an archive.
         IntegrityError: A member has another checksum than the archive says.
         UnsupportedError: A member is encrypted, or stored by an unknown method.
         SourceChangedError: It changed while it was read.
