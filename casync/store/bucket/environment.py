@@ -290,7 +290,7 @@ class BucketEnvironment(Environment):
             run=new,
         )
         put_standing(txn, self.databases, Standing(swapped, swapped.version))
-        self._heads.swap(head, swapped, self._parts.session)
+        self._heads.swap(head, swapped)
         self._looked = time.monotonic()
         return result
 
@@ -334,7 +334,7 @@ class BucketEnvironment(Environment):
             with self._turn, suppress(CasyncError):
                 self._parts.number += 1
                 swapped = after_swap(head, mine.session, number=self._parts.number, now=now)
-                self._heads.swap(head, swapped, mine.session)
+                self._heads.swap(head, swapped)
 
     def begin_session(self) -> int | None:
         """Opens a session with its floor; returns the generation, or None if one is open."""
@@ -346,13 +346,13 @@ class BucketEnvironment(Environment):
         """Opens a session; returns the generation at that moment."""
         hosts, session = self._hosts, secrets.token_bytes(SESSION_BYTES)
         self.write_here(partial(hosts.add, session=session), need=MIB)
-        self._parts.begin(session)
 
         def opened(head: BucketHead) -> BucketHead:
             floor = head.generation if has_floor else NO_FLOOR
             return with_session(head, session, int(self.clock()), floor)
 
         head = self._swap_session(opened)
+        self._parts.begin(session)  # not before: a collection deletes what no open session names
         for each in self.write_here(hosts.dead, need=MIB):  # of killed processes of this host
             self._swap_session(partial(without_session, session=each))
             self.write_here(partial(hosts.drop, session=each), need=MIB)
@@ -368,7 +368,7 @@ class BucketEnvironment(Environment):
             swapped = edit(head)
             with suppress(HeadMovedError):
                 if swapped is not None:
-                    self._heads.swap(head, swapped, self._parts.session)
+                    self._heads.swap(head, swapped)
                     return swapped
                 if recent is None:
                     return head

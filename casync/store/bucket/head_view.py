@@ -67,13 +67,12 @@ class HeadView:
         """Takes a head that was read just now. Raises as `look`."""
         return self._note(self._state.decode(stored), is_alone=True, is_sure=False)
 
-    def swap(self, head: BucketHead, swapped: BucketHead, session: bytes) -> None:
+    def swap(self, head: BucketHead, swapped: BucketHead) -> None:
         """Swaps the last head.
 
         Args:
             head: The last head.
             swapped: The next one.
-            session: The session that swaps.
 
         Raises:
             HeadMovedError: Another writer was faster.
@@ -87,10 +86,10 @@ class HeadView:
         if tag is not None:
             self._note(SeenHead(swapped, tag), is_alone=self._is_alone, is_sure=True)
             return
-        found, mine = self._read(None), swapped.session(session)
-        number = mine.number if mine is not None else 0
-        is_new = mine is not None and mine != head.session(session)
-        if found != swapped and not (is_new and has_swapped(found, session, number)):
+        found = self._read(None)
+        mine = next((each for each in swapped.sessions if each not in head.sessions), None)
+        has_come = mine is not None and has_swapped(found, mine.session, mine.number)
+        if found != swapped and not has_come:
             raise HeadMovedError("another writer was faster")
 
     def _read(self, tag: Tag | None) -> BucketHead:

@@ -267,3 +267,26 @@ def test_bytes_of_one_head_with_the_tag_of_the_next_are_not_taken_for_the_presen
     storage.is_torn = False
     assert two._environment.refresh().version == decode_head(after.data).version
     assert len(two.history(DISK)) == 2
+
+
+def test_nothing_is_sent_before_the_session_is_open(
+    bucket: MemoryStorage, tmp_path: Path, stack: ExitStack
+) -> None:
+    """A collection deletes a segment whose session is not in the head."""
+    storage = Watched(bucket)
+    store = stack.enter_context(BucketStore.open_bucket(storage, tmp_path, create=True))
+    storage.swaps.clear()
+    storage.waits.clear()
+    opener = threading.Thread(target=store.expect_commits)
+    opener.start()
+    storage.waits.wait()
+    writer = threading.Thread(target=store.commit, args=(Batch(objects=[pack(b"1")]),))
+    writer.start()
+    writer.join(0.3)
+    try:
+        assert "put seg" not in storage.asked
+    finally:
+        storage.swaps.set()
+        opener.join()
+        writer.join()
+    assert storage.asked.count("put seg") == 1
