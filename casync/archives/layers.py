@@ -280,7 +280,7 @@ def _count(file: SeekableFile, stored: int) -> int:
         count += len(block)
         if count > most:
             raise MalformedError(
-                f"{stored} bytes of the archive decompress to more than {most}; that is a bomb"
+                f"{stored} bytes of the archive become more than {most}: it looks like a bomb"
             )
     return count
 

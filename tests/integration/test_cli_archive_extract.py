@@ -300,7 +300,7 @@ def test_what_is_left_out_is_in_json_and_in_listings(hostile: Hostile) -> None:
     listed = hostile.listed()
     assert listed.document["left_out"] == 120
     assert [one["path"] for one in listed.document["entries"]] == ["inside", "pipe"]
-    assert "warning: 120 members not listed" in listed.err
+    assert "warning: 120 members left out" in listed.err
 
 
 def test_folders_take_the_place_of_files_but_not_the_other_way(hostile: Hostile) -> None:

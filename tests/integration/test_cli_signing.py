@@ -31,7 +31,7 @@ def test_keys(publisher: Program) -> None:
     assert publisher.good("key", "show", "release.pem", "--json").document["key"] == key
     assert publisher.run("key", "new", "release.pem").status == 2
     assert publisher.good("key", "new", "other.pem").lines[0] != key
-    assert publisher.run("key", "show", "nowhere.pem").status == 1
+    assert publisher.run("key", "show", "nowhere.pem").status == 9
     (publisher.home / "nonsense").write_text("nonsense")
     assert publisher.run("key", "show", "nonsense").status == 2
 

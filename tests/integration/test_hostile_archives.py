@@ -55,11 +55,11 @@ def encrypted() -> bytes:
 @pytest.mark.parametrize(
     ("name", "data", "status", "unpacked", "listed"),
     [
-        ("bomb.tar.zst", zstd_bomb(), 4, "that is a bomb", "that is a bomb"),
+        ("bomb.tar.zst", zstd_bomb(), 4, "looks like a bomb", "looks like a bomb"),
         ("a.tar", tar_header(size=b"77777777777\0"), 4, "ends at byte 512", "ends at byte 512"),
         ("a.tar", tar_of("a", bytes(range(256)) * 99)[:9000], 4, "inside a", "inside a"),
         ("a.tar", tar_header(b"1", target=b"/etc/passwd") + ZEROS, 9, "which is not in", ""),
-        ("a.zip", changed_zip(zip_of("a"), b"PK\1\2", 24, "L", 1 << 31), 4, "is a bomb", ""),
+        ("a.zip", changed_zip(zip_of("a"), b"PK\1\2", 24, "L", 1 << 31), 4, "like a bomb", ""),
         ("a.zip", changed_zip(zip_of("a", "b"), b"PK\5\6", 10, "H", 1), 4, "has 2", "has 2"),
         ("a.zip", zip_of("a")[:-30], 4, "no directory", "is not zip"),
         ("a.zip", encrypted(), 10, "encrypted", ""),
@@ -109,7 +109,7 @@ def test_a_bomb_of_zip_is_not_made_into_another_archive(
     program.good("prepare", folder, "--name", "box")
     (folder / "a.zip").unlink()
     found, line = ended(program, "archive", *command)
-    assert (found, "that is a bomb" in line) == (4, True), line
+    assert (found, "looks like a bomb" in line) == (4, True), line
     assert b"made" not in program.good("ls").out
     assert not (program.home / "out.tar").exists()
 

@@ -36,8 +36,8 @@ class PlainBytes:
         self._left -= member.length
         if self._left < 0:
             raise MalformedError(
-                f"{format_size(archive.stored.length)} of an archive have far more plain bytes, "
-                f"{format_size(member.length)} of them in {shown(member.path)}; that is a bomb",
+                f"{format_size(archive.stored.length)} of an archive would become far more, "
+                f"{format_size(member.length)} in {shown(member.path)}: it looks like a bomb",
                 next_step="`casync archive get REF --extract DIR` writes the members, "
                 "if there is room for them.",
             )

@@ -6,7 +6,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from casync.errors import PartialError, StoppedError
-from casync.jobs.fault import status_text
 from casync.sizes import format_count
 from casync_cli.reports.job import (
     ABORTED,
@@ -49,6 +48,8 @@ def report_end(output: Output, row: JobRow, faults: Iterable[ObjectFault]) -> No
 
 def _shared(faults: Iterable[ObjectFault]) -> tuple[str, str] | None:
     """Why all objects failed in one way that the user can mend, and how; None if they did not."""
+    from casync.jobs.fault import status_text
+
     ways = {(fault.kind, fault.status) for fault in islice(faults, _COMPARED)}
     if len(ways) != 1:
         return None
