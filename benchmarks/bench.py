@@ -156,7 +156,10 @@ class Bench:
             self.sheet.note(f"{case}: {name} failed: {shown}")
             print(f"  {case}: {name} failed: {failure}", flush=True)
             return None
-        self.sheet.commands.setdefault(case, {})[name] = command.shown(where.names())
+        places = where.names()
+        if self.choices.before is not None:
+            places[self.choices.before] = "$BEFORE"
+        self.sheet.commands.setdefault(case, {})[name] = command.shown(places)
         if not done.finished:
             self.sheet.add(case, name, gave_up_after=command.limit)
             self.sheet.note(f"{case}: {name} was ended after {command.limit:.0f} s")
