@@ -226,6 +226,10 @@ def _sweep(
     idle = [map_key(ident) for ident in site.map_ids() - needed]
     idle += [segment_key(part) for part in site.segment_sizes() if part not in segments]
     unnamed = {key: min((known or {}).get(key, now), now) for key in idle}
+    if any(since + grace <= now for since in unnamed.values()):
+        for ident in _manifests(site.names()) - needed:  # named by another publisher meanwhile
+            for key in (map_key(ident), *map(segment_key, site.segments(ident))):
+                unnamed.pop(key, None)
     due = [key for key, since in unnamed.items() if since + grace <= now]
     site.storage.delete(due)  # maps before the segments that they need
     waiting = {key: since for key, since in unnamed.items() if since + grace > now}

@@ -13,7 +13,7 @@ from casync.bucket.lease import COLLECTOR_LEASE
 from casync.bucket.segment_head import SEGMENT_HEAD_BYTES
 from casync.errors import LockedError, MalformedError
 from casync.limits import MIB
-from casync.objects.record import RECORD_BYTES, SegmentRecord, decode_record
+from casync.objects.record import RECORD_BYTES, SegmentRecord, decode_record, sound_record
 from casync.store.bucket.environment import BucketEnvironment
 from casync.store.bucket.lease import HeldLease, take_lease
 from casync.store.bucket.tables import (
@@ -174,7 +174,10 @@ class BucketCollection(LmdbCollection):
                 yield decode_number(key)
 
     def _move_records(self, number: int) -> int:
-        """Moves the live records of a segment into new ones; returns their bytes."""
+        """Moves the live records of a segment into new ones; returns their bytes.
+
+        What arrives damaged stays where it is: the segment itself may be sound.
+        """
         with self._bucket.reading() as txn:
             segment = find_segment(txn, self._bucket.databases, number)
         stored = self._bucket.storage.get(segment_key(segment.part)) if segment else None
@@ -282,7 +285,7 @@ def _take_lease(environment: BucketEnvironment) -> HeldLease:
 
 
 def _records(data: bytes) -> Iterator[SegmentRecord]:
-    """The records of a segment, up to the first that is damaged."""
+    """The sound records of a segment, up to the first whose length is damaged."""
     offset = SEGMENT_HEAD_BYTES
     while offset < len(data):
         try:
@@ -291,5 +294,6 @@ def _records(data: bytes) -> Iterator[SegmentRecord]:
             return
         if record.end > len(data):
             return
-        yield record
+        if sound_record(data, offset) is not None:
+            yield record
         offset = record.end

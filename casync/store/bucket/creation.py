@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from casync.bucket.head import BucketHead, encode_head
-from casync.bucket.keys import HEAD_KEY, MARKER_KEY, RUNS, SEGMENTS
+from casync.bucket.keys import HEAD_KEY, MARKER_KEY, PROBES, RUNS, SEGMENTS
 from casync.bucket.marker import MARKER_FORMAT, PrefixMarker, decode_marker, encode_marker
 from casync.bucket.storage import ObjectStorage, StoredObject
 from casync.errors import (
@@ -102,7 +102,8 @@ def create_store(storage: ObjectStorage, now: int) -> FoundStore:
     if marker is not None and head is not None:
         return FoundStore(_marked(storage, marker), head)
     if marker is None:
-        if next(storage.list(), None) is not None:
+        others = (each.key for each in storage.list() if not each.key.startswith(PROBES))
+        if next(others, None) is not None and storage.get(MARKER_KEY) is None:
             raise CasyncError(
                 f"{storage.place} is not empty, and no store",
                 next_step="Choose an empty prefix.",

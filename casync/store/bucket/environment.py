@@ -332,8 +332,7 @@ class BucketEnvironment(Environment):
         mine, now = head.session(self._parts.session), int(self.clock())
         if mine is not None and abs(now - mine.heard) > _HEARD_SECONDS:
             with self._turn, suppress(CasyncError):
-                self._parts.number += 1
-                swapped = after_swap(head, mine.session, number=self._parts.number, now=now)
+                swapped = after_swap(head, mine.session, number=self._parts.skip(), now=now)
                 self._heads.swap(head, swapped)
 
     def begin_session(self) -> int | None:

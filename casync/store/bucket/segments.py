@@ -34,6 +34,12 @@ class PlacedRecord(NamedTuple):
     offset: int
 
 
+class _NewSegment(NamedTuple):
+    part: SessionPart
+    data: bytes
+    records: dict[bytes, PlacedRecord]
+
+
 class SegmentUploads:
     """The segments of one commit. A try that follows uses what an earlier one has uploaded.
 
@@ -63,7 +69,7 @@ class SegmentUploads:
         """Uploads records, chunks apart from all others; returns where each lies."""
         session = self._session()
         new = [at for at, key in enumerate(pending.keys) if not self._is_placed(key, session)]
-        made: list[tuple[SegmentSize, bytes]] = []
+        made: list[_NewSegment] = []
         for of_nodes in (False, True):
             chosen = [at for at in new if (pending.keys[at][:1] == _CHUNKS) != of_nodes]
             groups = _groups(chosen, pending.sizes)
@@ -79,22 +85,20 @@ class SegmentUploads:
         placed = self._placed.get(key)
         return placed is not None and placed.segment.part.session == session
 
-    def _fill(
-        self, pending: Pending, group: Sequence[int], *, of_nodes: bool
-    ) -> tuple[SegmentSize, bytes]:
+    def _fill(self, pending: Pending, group: Sequence[int], *, of_nodes: bool) -> _NewSegment:
         size = SEGMENT_HEAD_BYTES + sum(pending.sizes[at] for at in group)
         segment = SegmentSize(self._next_part(), size)
-        offset = SEGMENT_HEAD_BYTES
+        offset, placed = SEGMENT_HEAD_BYTES, dict[bytes, PlacedRecord]()
         for at in group:
-            self._placed[pending.keys[at]] = PlacedRecord(segment, offset)
+            placed[pending.keys[at]] = PlacedRecord(segment, offset)
             offset += pending.sizes[at]
         head = encode_segment_head(SegmentHead(segment.part, self._store_id, size, of_nodes))
         records: chain[Buffer] = chain.from_iterable(pending.records[at] for at in group)
-        return segment, b"".join((head, *records))
+        return _NewSegment(segment.part, b"".join((head, *records)), placed)
 
-    def _upload(self, made: tuple[SegmentSize, bytes]) -> None:
-        segment, data = made
-        self._storage.put(segment_key(segment.part), data)
+    def _upload(self, made: _NewSegment) -> None:
+        self._storage.put(segment_key(made.part), made.data)
+        self._placed |= made.records  # not before: the next try relies on what is placed
 
 
 def _groups(places: Sequence[int], sizes: Sequence[int]) -> list[list[int]]:

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import BinaryIO
 
 import pytest
 
-from casync.bucket.keys import MAPS, NAMES, SEGMENTS, map_key, map_of, name_key, part_of
+from casync.bucket.keys import (
+    MAPS,
+    NAMES,
+    SEGMENTS,
+    map_key,
+    map_of,
+    name_key,
+    part_of,
+    segment_key,
+)
 from casync.bucket.storage import ObjectStorage
 from casync.errors import (
     CasyncError,
@@ -21,6 +31,7 @@ from casync.ids import Kind, ManifestId, ObjectId
 from casync.names.name import Name, parse_name
 from casync.names.name_update import NameUpdate
 from casync.objects.codec import Packed
+from casync.ops.publish.contents import SiteContents
 from casync.ops.publish.dry_run import UnwrittenStorage
 from casync.ops.publish.publish import Published, PublishOptions, publish, unpublish
 from casync.store.base import Absence, Batch
@@ -163,6 +174,35 @@ def test_a_map_that_is_about_to_be_removed_is_not_relied_on(publisher: Publisher
     again = publisher.publish(day=6)
     assert again.manifests == 1
     assert again.chunks > 10
+
+
+class Meanwhile(MemoryStorage):
+    """A site to which another publisher writes while one makes its maps."""
+
+    def __init__(self, storage: MemoryStorage, other: Callable[[], object]) -> None:
+        super().__init__()
+        self.objects = storage.objects
+        self._other: Callable[[], object] | None = other
+
+    def put(self, key: str, data: bytes | BinaryIO) -> None:
+        super().put(key, data)
+        if key.startswith(MAPS) and self._other is not None:
+            other, self._other = self._other, None
+            other()
+
+
+def test_what_another_publisher_has_named_meanwhile_stays(publisher: Publisher) -> None:
+    publisher.prepare(BASE)
+    disk = publisher.prepare(noise(90_000, 4), DISK)
+    publisher.publish(VM, DISK)
+    unpublish([DISK], publisher.storage, PublishOptions(), NOW)
+    other = Meanwhile(publisher.storage, lambda: publisher.publish(DISK, day=8))
+    publisher.prepare(CHANGED)
+    publisher.publish(VM, day=8, storage=other)
+    assert map_key(disk) in publisher.storage.objects
+    assert publisher.keys(SEGMENTS) >= {
+        segment_key(part) for part in SiteContents(publisher.storage).segments(disk)
+    }
 
 
 def test_what_a_publisher_left_when_it_died_is_removed(publisher: Publisher) -> None:

@@ -56,3 +56,10 @@ def test_a_store_whose_maker_was_killed_before_the_head_is_finished(tmp_path: Pa
     storage.delete([HEAD_KEY])
     BucketStore.open_bucket(storage, tmp_path / "two", create=True).close()
     assert storage.get(HEAD_KEY) is not None
+
+
+def test_a_probe_that_was_killed_keeps_no_store_from_being_made(tmp_path: Path) -> None:
+    storage = MemoryStorage()
+    storage.put("probe/0011/object", b"1")
+    BucketStore.open_bucket(storage, tmp_path, create=True).close()
+    assert storage.get(HEAD_KEY) is not None
