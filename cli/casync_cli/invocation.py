@@ -120,7 +120,7 @@ class Invocation:
     def readable_store(self, *, keeps_indexes: bool) -> LmdbStore:
         """As `open_store`, to read it; writable if indexes are to be kept and it can be."""
         if not keeps_indexes or is_address(self.store):
-            return self.open_store(read_only=True)
+            return self.open_store(read_only=not keeps_indexes)
         from casync.store.lmdb.namespaces import open_for_reading
 
         return self._shown(open_for_reading(self.store_path))

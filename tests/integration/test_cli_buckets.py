@@ -11,6 +11,7 @@ import pytest
 
 from casync.bucket.lease import LeaseRecord, encode_lease
 from tests.integration.test_static_sites import serve as web_server
+from tests.support.preparing import noise
 from tests.support.program import Program
 from tests.support.serving import server_of, until
 
@@ -214,3 +215,16 @@ def test_a_folder_a_bucket_a_replica_and_a_site_give_the_same_bytes(
             out, empty = tmp_path / f"out{number}", tmp_path / f"empty{number}"
             program.good("pull", "disk", "-o", out, "--server", url, "--store", empty)
             assert out.read_bytes() == image
+
+
+def test_the_index_of_an_archive_is_kept_in_the_bucket(program: Program, bucket: str) -> None:
+    """So a site that is published from it has the index, and members come without the archive."""
+    folder = program.home / "members"
+    folder.mkdir()
+    for number in range(20):
+        (folder / str(number)).write_bytes(noise(1000, number))
+    program.good("archive", "create", "set.tar", f"{folder}/", "--store", bucket)
+    stats = ("store", "stats", "--store", bucket, "--json")
+    before = program.good(*stats).document["objects"]
+    assert len(program.good("archive", "ls", "set.tar", "--store", bucket).lines) == 20
+    assert program.good(*stats).document["objects"] != before
