@@ -144,7 +144,6 @@ class HttpResponse:
             Exception: As `body`.
         """
         events = self._events
-        events = self._events
         while not events.pieces:
             if events.ended:
                 return 0

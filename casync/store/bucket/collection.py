@@ -193,7 +193,7 @@ class BucketCollection(LmdbCollection):
                 key = index_key(record.kind, record.id)
                 value = txn.get(key, db=databases["index"])
                 row = decode_index(value) if value is not None else None
-                if row is None or (row.segment, row.offset) != (number, record.offset):
+                if row is None or row != _row_of(record, number, row.generation):
                     continue
                 rows.append(row)
                 pending.keys.append(key)
@@ -284,8 +284,13 @@ def _take_lease(environment: BucketEnvironment) -> HeldLease:
     )
 
 
+def _row_of(record: SegmentRecord, segment: int, generation: int) -> IndexRow:
+    """The row of a record, as its header has it."""
+    return IndexRow(segment, record.offset, record.stored, record.length, record.codec, generation)
+
+
 def _records(data: bytes) -> Iterator[SegmentRecord]:
-    """The sound records of a segment, up to the first whose length is damaged."""
+    """The records of a segment whose payloads are sound, up to the first damaged header."""
     offset = SEGMENT_HEAD_BYTES
     while offset < len(data):
         try:

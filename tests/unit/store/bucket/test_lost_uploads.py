@@ -45,14 +45,15 @@ class Faulty(MemoryStorage):
 class Flipping(MemoryStorage):
     """A storage from which large objects arrive with a wrong bit."""
 
-    flips = False
+    flips = 0
+    """The byte of the object; 0 for none."""
 
     def get(self, key: str) -> StoredObject | None:
         found = super().get(key)
         if found is None or not self.flips or len(found.data) < _LARGE:
             return found
         data = bytearray(found.data)
-        data[70_000] ^= 4  # in a chunk that stays
+        data[self.flips] ^= 4
         return found._replace(data=bytes(data))
 
 
@@ -70,11 +71,12 @@ def test_the_next_try_uploads_what_one_could_not() -> None:
 
 def mostly_dead(storage: MemoryStorage, path: Path) -> list[Verified]:
     """Makes a segment of twenty chunks; returns the two that a manifest keeps."""
-    packed = [pack(noise(20_000, number)) for number in range(20)]
+    plain = [noise(20_000, number).hex().encode() for number in range(20)]
+    packed = [pack(each) for each in plain]
     with BucketStore.open_bucket(storage, path, create=True) as store:
         store.commit(Batch(objects=packed))
-        ident, kept = content([noise(20_000, 3), noise(20_000, 4)])
-        store.commit(Batch(objects=kept, manifests=[(ident, FULL, 40_000)]))
+        ident, kept = content(plain[3:5])
+        store.commit(Batch(objects=kept, manifests=[(ident, FULL, 80_000)]))
     return packed[3:5]
 
 
@@ -115,11 +117,18 @@ def test_a_commit_whose_upload_failed_while_another_host_committed_is_none(tmp_p
             assert readable(storage, tmp_path / "three", new)
 
 
-def test_a_collection_moves_no_record_that_arrived_damaged(tmp_path: Path) -> None:
+@pytest.mark.parametrize("behind", [-8, 10_000], ids=["length", "payload"])
+def test_a_collection_moves_no_record_that_arrived_damaged(tmp_path: Path, behind: int) -> None:
+    """A bit is wrong in its length, before its id, or in its payload."""
     storage = Flipping()
     kept = mostly_dead(storage, tmp_path / "zero")
+    (large,) = (
+        found.data
+        for found in map(storage.get, list(storage.objects))
+        if found is not None and len(found.data) > _LARGE
+    )
     with BucketStore.open_bucket(storage, tmp_path / "one") as store:
-        storage.flips = True
-        assert collect(store, options=CollectOptions(window=0)).moved < 40_000
-        storage.flips = False
+        storage.flips = large.index(kept[0].id) + behind
+        collect(store, options=CollectOptions(window=0))
+        storage.flips = 0
     assert readable(storage, tmp_path / "two", kept)
