@@ -71,6 +71,7 @@ __all__ = [
     "UntrustedError",
     "UsageError",
     "WriteError",
+    "error_class",
 ]
 
 
@@ -292,3 +293,13 @@ class WriteError(CasyncError):
     """A local target cannot be written: it is a folder, read-only or a dangling link."""
 
     code = "write"
+
+
+def error_class(code: str) -> type[CasyncError] | None:
+    """The class of errors with this code; None if there is none."""
+    classes: list[type[CasyncError]] = [CasyncError]
+    for each in classes:
+        if each.code == code:
+            return each
+        classes.extend(each.__subclasses__())
+    return None

@@ -146,6 +146,7 @@ class JobRow(msgspec.Struct, frozen=True, omit_defaults=True):
         waiting_count: How many waited.
         tokens: The level of its token bucket, or None without a limit.
         failure: Why it ended before all was done, in one line; empty if it did not.
+        failure_code: The code of the error that ended it then (`casync.errors`); empty if none did.
     """
 
     id: str
@@ -167,6 +168,7 @@ class JobRow(msgspec.Struct, frozen=True, omit_defaults=True):
     waiting_count: _Count = 0
     tokens: TokenLevel | None = None
     failure: str = ""
+    failure_code: str = ""
 
     def __post_init__(self) -> None:
         """Refuses a row that breaks the invariants of jobs.

@@ -96,6 +96,7 @@ def claimed(row: JobRow, now: int) -> JobRow:
         ended=0,
         active=(),
         failure="",
+        failure_code="",
     )
 
 

@@ -51,6 +51,7 @@ HEARTBEAT: Final = b": \n\n"
 """A comment of a stream of events: the server lives, and nothing has changed."""
 
 _MAX_TEXT: Final = 4096
+_MAX_CODE: Final = 64
 
 JobHash = Annotated[str, msgspec.Meta(pattern="^dnl-[0-9a-z]{9}$", max_length=13)]
 JobStateText: TypeAlias = Literal["queued", "running", "interrupted", "finished", "aborted"]
@@ -87,6 +88,7 @@ class JobItem(msgspec.Struct, frozen=True):
         state: What it does.
         outcome: How it ended; null before.
         failure: Why it ended before all was done, or null.
+        failure_code: The code of the error that ended it then, or null.
         created_time: When it was made, in seconds since 1970.
         started_time: When it first ran, or null.
         finished_time: When it finished or was aborted, or null.
@@ -128,6 +130,7 @@ class JobItem(msgspec.Struct, frozen=True):
     request: JobRequest
     waiting: Annotated[list[WaitingItem], msgspec.Meta(max_length=SHOWN_WAITING)] = []
     waiting_cnt: Length = 0
+    failure_code: Annotated[str, msgspec.Meta(max_length=_MAX_CODE)] | None = None
 
 
 class JobPage(msgspec.Struct, frozen=True):
@@ -199,6 +202,7 @@ def job_item(row: JobRow, *, is_running: bool) -> JobItem:
             for each in row.waiting
         ],
         waiting_cnt=row.waiting_count,
+        failure_code=row.failure_code[:_MAX_CODE] or None,
     )
 
 
@@ -270,6 +274,7 @@ def job_row(item: JobItem) -> JobRow:
             ),
             waiting_count=item.waiting_cnt,
             failure=item.failure or "",
+            failure_code=item.failure_code or "",
         )
     except (UsageError, UnsupportedError, ValueError) as error:
         raise RemoteProtocolError(f"an answer with a bad job: {error}") from error

@@ -102,9 +102,29 @@ def test_a_list_with_one_name_twice_ends_the_job_with_the_reason(world: World) -
     ran = world.program.run(
         *("download", world.source, "twice/", "--from", "twice.jsonl", "--wait"), *world.options
     )
-    assert ran.status == 11
+    assert ran.status == 2
     assert "would have one name, twice/n0" in ran.err
     assert "nothing downloaded, because its objects were not all listed" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "status"),
+    [("nothing/", "not-found", 9), ("01/", "not-found", 9), ("plain/", "usage", 2)],
+)
+def test_a_source_that_cannot_be_listed_ends_a_job_alike_here_and_there(
+    world: World, source: str, code: str, status: int
+) -> None:
+    """D9: the row and its document keep the code of the error."""
+    (world.program.home.parent / "web/plain").mkdir(exist_ok=True)
+    (world.program.home.parent / "web/plain/index.html").write_text("<p>no listing</p>")
+    command = ["download", f"{world.source}/{source}", "alike/", "--wait"]
+    here = world.program.run(*command)
+    there = world.program.run(*command, *world.options)
+    assert (here.status, there.status) == (status, status)
+    (ident,) = there.lines
+    shown = world.program.good("job", "show", ident, "--json", *world.options).document
+    assert (shown["status"], shown["failure_code"]) == ("aborted", code)
+    assert world.program.run("job", "wait", here.lines[0]).status == status
 
 
 def test_progress_is_documents_with_json(world: World) -> None:

@@ -160,10 +160,11 @@ class Ledger:
         """Names were removed."""
         self._counts += Counts(removed=count)
 
-    def end(self, state: JobState, failure: str = "") -> None:
-        """The job ends."""
+    def end(self, state: JobState, failure: str = "", code: str = "") -> None:
+        """The job ends; `failure` says why it did too early, with the code of that error."""
         self.waiting.clear()
-        self._row = replace(self._row, state=state, ended=int(self._now()), failure=failure)
+        ended = int(self._now())
+        self._row = replace(self._row, state=state, ended=ended, failure=failure, failure_code=code)
 
     def seal(self) -> Batch | None:
         """The rows of the next commit; None if nothing changed."""

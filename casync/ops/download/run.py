@@ -192,12 +192,12 @@ class _Run:
     def _interrupt(self, error: BaseException) -> None:
         """Writes what is finished, and why the job ends before all of it is."""
         self._writer.check()
-        failed = isinstance(error, CasyncError) and not isinstance(error, StoppedError)
+        is_unlisted = self._viewer.phase is Phase.LISTING and not isinstance(error, StoppedError)
         with self._writer.turn(urgent=True):
             if self._requested:
                 self._ledger.end(JobState.ABORTED)
-            elif failed and self._viewer.phase is Phase.LISTING:
-                self._ledger.end(JobState.ABORTED, str(error))
+            elif is_unlisted and isinstance(error, CasyncError):
+                self._ledger.end(JobState.ABORTED, error.message, error.code)
         self._writer.finish()
 
     def _watch(self) -> None:

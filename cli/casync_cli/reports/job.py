@@ -146,6 +146,7 @@ def job_fields(row: JobRow, status: str) -> dict[str, object]:
         "status": status,
         "outcome": outcome_of(row),
         "failure": row.failure or None,
+        "failure_code": row.failure_code or None,
         "created_time": _moment(row.created),
         "started_time": _moment(row.started),
         "finished_time": _moment(row.ended),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from casync.errors import PartialError, StoppedError
+from casync.errors import PartialError, StoppedError, error_class
 from casync.sizes import format_count
 from casync_cli.reports.job import (
     ABORTED,
@@ -80,6 +80,7 @@ def raise_for(
     Raises:
         PartialError: Objects failed, or what is gone at the source was not removed.
         StoppedError: The job was stopped, or its process has ended.
+        CasyncError: The error that ended the job before it could begin, of the same class.
     """
     if status in (ABORTED, INTERRUPTED):
         said = "was aborted" if status == ABORTED else "is interrupted: its process has ended"
@@ -87,7 +88,8 @@ def raise_for(
         if row.failure:  # it could not be listed, and so could not begin
             why = f": {row.failure.rstrip('.')}"
             again = f"Check the source; then `{command(f'start {row.id}')}` lists it again."
-        raise StoppedError(f"download {said}{why}; {reached_text(row)}", next_step=again)
+        ended = error_class(row.failure_code) or StoppedError
+        raise ended(f"download {said}{why}; {reached_text(row)}", next_step=again)
     if row.counts.failed:
         what = f"{row.counts.failed} of {format_count(row.total, 'object')} failed"
         step = f"`{command(f'show {row.id} -v')}` lists them; run the same download again."

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from casync.errors import CasyncError
+from casync.errors import CasyncError, error_class
 from casync.fs.identity import FileIdentity
 from casync_server.options import ServeOptions
 
@@ -130,9 +130,5 @@ def report_error(error: CasyncError) -> WorkerReport:
 
 def error_of(report: WorkerReport) -> CasyncError:
     """The error of a report, with its original class."""
-    classes: list[type[CasyncError]] = [CasyncError]
-    for cls in classes:
-        if cls.code == report.code:
-            return cls(report.message, next_step=report.next_step)
-        classes.extend(cls.__subclasses__())
-    return CasyncError(report.message, next_step=report.next_step)
+    cls = error_class(report.code) or CasyncError
+    return cls(report.message, next_step=report.next_step)

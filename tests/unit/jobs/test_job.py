@@ -43,6 +43,7 @@ def test_a_row_is_read_as_it_was_written() -> None:
         active=(ActiveObject("a/3", 5, None, 1.5), ActiveObject("a/2", 0, 9, 2.0)),
         tokens=TokenLevel(-5.5, 1_790_000_000.25),
         failure="the listing broke",
+        failure_code="unreachable",
     )
     assert decode_job(encode_job(row)) == row
 

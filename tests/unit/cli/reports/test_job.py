@@ -23,13 +23,14 @@ from casync_cli.reports.job import (
 )
 from casync_cli.reports.job_end import raise_for
 
-from casync.errors import CasyncError, PartialError, StoppedError
+from casync.errors import CasyncError, NotFoundError, PartialError, StoppedError
 from casync.jobs.fault import ObjectFault, ObjectFaultKind
 from casync.jobs.job import JobRow, JobState, WaitingObject
 from tests.support.job_values import IDENT, active_object, job_row, job_spec, not_found
 
 MIB = 1 << 20
 ENDED: dict[str, Any] = {"state": JobState.FINISHED, "ended": 1_700_000_100}
+FAILED: dict[str, Any] = {"state": JobState.ABORTED, "total": -1, "failure": "there is none"}
 
 
 def printed(row: JobRow, *, verbose: bool = False, alive: bool = True) -> str:
@@ -173,6 +174,9 @@ def test_a_list_has_id_status_errors_and_description(
         (job_row(skipped=141, failure="nothing was removed", **ENDED), "clean", PartialError),
         (job_row(finished=64, state=JobState.ABORTED), None, StoppedError),
         (job_row(finished=64, failed=1), None, StoppedError),
+        (job_row(**FAILED, failure_code="not-found"), None, NotFoundError),
+        (job_row(**FAILED, failure_code="of a later version"), None, StoppedError),
+        (job_row(**FAILED), None, StoppedError),
     ],
 )
 def test_the_exit_status_follows_from_the_outcome(
