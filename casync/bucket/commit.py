@@ -130,7 +130,7 @@ def after_swap(
     if run is not None:
         first = head.version if head.runs else 0
         entry = RunEntry(*run.part, 0, run.size, first, head.version)
-        head = replace(head, runs=(*head.runs, entry))
+        head = replace(head, runs=(*head.runs, entry), commit=run.part)
     return head
 
 

@@ -65,7 +65,7 @@ class OpenSession(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
     number: int
 
 
-class BucketHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class BucketHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The state of a store.
 
     Attributes:
@@ -75,19 +75,22 @@ class BucketHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         generation: Each collection raises it by one.
         runs: The oldest first.
         sessions: Ordered by id.
+        commit: The run that the last commit wrote, which may have been merged since; None before
+            the first one. No other history of the store has it.
     """
 
     format: int
     store: bytes
     version: int
     generation: int
-    runs: tuple[RunEntry, ...] = ()
-    sessions: tuple[OpenSession, ...] = ()
+    runs: tuple[RunEntry, ...]
+    sessions: tuple[OpenSession, ...]
+    commit: SessionPart | None = None
 
     @staticmethod
     def new(store: bytes) -> BucketHead:
         """The head of an empty store."""
-        return BucketHead(_FORMAT, store, 1, 1)
+        return BucketHead(_FORMAT, store, 1, 1, (), ())
 
     def session(self, session: bytes) -> OpenSession | None:
         """An open session; None if it is not open."""
@@ -143,7 +146,10 @@ def _is_possible(head: BucketHead) -> bool:
     numbers += [n for each in head.runs for n in (each.number, each.level, each.size, each.first)]
     for session in head.sessions:
         numbers += [session.floor, session.heard, session.number]
+    if head.commit is not None:
+        numbers.append(head.commit.number)
     ids = [head.store, *(run.session for run in head.runs)]
+    ids += [head.commit.session] if head.commit is not None else []
     before = [0, *(run.last + 1 for run in head.runs)]
     opened = [each.session for each in head.sessions]
     return (

@@ -24,6 +24,7 @@ from casync.limits import BUCKET_SEGMENT_BYTES, MAX_CHUNK_SIZE, MAX_RUN_BYTES
 from casync.objects.record import RECORD_BYTES
 
 __all__ = [
+    "COMMITS",
     "CONDEMNED",
     "GONE",
     "RunLayout",
@@ -54,6 +55,10 @@ _LARGEST_SEGMENT: Final = max(
 
 CONDEMNED: Final = "condemned"
 """The table of segments that wait for their deletion, to which no row points any more."""
+
+
+COMMITS: Final = "commits"
+"""The table that says which commit each commit follows. It is in runs alone."""
 
 
 class SegmentSize(NamedTuple):

@@ -82,7 +82,7 @@ def make(storage: ObjectStorage, number: int, *, seed: int = 1) -> int:
             RunEntry(_SESSION, version, 1, len(data), version and version + 1, version + 1)
         )
         storage.put(run_key(entries[-1].part), data)
-    head = BucketHead(1, _STORE, max(len(entries), 1), 1, tuple(entries))
+    head = BucketHead(1, _STORE, max(len(entries), 1), 1, tuple(entries), ())
     storage.create(HEAD_KEY, encode_head(head))
     return sum(entry.size for entry in entries)
 

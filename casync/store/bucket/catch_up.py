@@ -10,7 +10,8 @@ from typing import Final
 
 from casync.bucket.commit import runs_to_read
 from casync.bucket.head import BucketHead, RunEntry
-from casync.errors import CasyncError
+from casync.bucket.lineage import continues
+from casync.errors import CasyncError, DamagedStoreError
 from casync.limits import MIB
 from casync.store.bucket.run_file import RunFile
 from casync.store.bucket.run_load import RunLoad
@@ -60,18 +61,22 @@ class CatchUp:
 
         Raises:
             HeadMovedError: They stand elsewhere, or a run was merged away.
-            DamagedStoreError: A run is missing or damaged.
+            DamagedStoreError: A run is missing or damaged, or the bucket was rolled back.
             CasyncError: The bucket cannot be read, or the tables cannot be written.
         """
+        if not before.may_become(head):
+            raise self._rolled_back(head, before)
         runs = runs_to_read(head, before.version).runs
         whole = bool(runs) and runs[0].first == 0
         if sum(run.size for run in runs) < _STEPPED_BYTES:
             with self._files(runs) as files:
+                self._check_lineage(files, head, before)
                 self._write(partial(self._apply_all, files, whole, head, before))
             return
         with self._alone():
             self._write(partial(self._check, before))  # before anything is fetched
             with self._files(runs) as files:
+                self._check_lineage(files, head, before)
                 load = RunLoad(files, self._environment.databases, whole=whole)
                 for step in load.steps():
                     self._write(partial(self._apply, step, before))
@@ -103,6 +108,25 @@ class CatchUp:
     def _check(self, before: Standing, txn: Txn) -> None:
         if read_standing(txn, self._environment.databases) != before:
             raise HeadMovedError("another process has changed the tables")
+
+    def _check_lineage(self, files: Sequence[RunFile], head: BucketHead, before: Standing) -> None:
+        """Refuses a head that lacks what these tables have seen: rows of it would stay here.
+
+        Raises:
+            DamagedStoreError: It does.
+        """
+        changes = (change for file in files for change in file.changes)
+        if before.head is not None and not continues(head, before.head, changes):
+            raise self._rolled_back(head, before)
+
+    def _rolled_back(self, head: BucketHead, before: Standing) -> DamagedStoreError:
+        was = f"was at {before.version} before"
+        if head.version >= before.version:
+            was = f"has lost what this host saw at version {before.version}"
+        return DamagedStoreError(
+            f"{self._state.place} is at version {head.version}, but {was}: it was rolled back",
+            next_step=f"If that was intended, remove {self._environment.path}.",
+        )
 
     @contextmanager
     def _files(self, runs: Sequence[RunEntry]) -> Iterator[list[RunFile]]:

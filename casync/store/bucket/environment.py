@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import ClassVar, Final, TypeVar
 
@@ -29,11 +30,11 @@ from casync.bucket.commit import (
 )
 from casync.bucket.head import NO_FLOOR, BucketHead
 from casync.bucket.keys import SESSION_BYTES, run_key
+from casync.bucket.lineage import commit_change
 from casync.bucket.run import encode_run
 from casync.bucket.storage import ObjectStorage, StoredObject
 from casync.errors import (
     CasyncError,
-    DamagedStoreError,
     LostRaceError,
     WriteError,
 )
@@ -157,14 +158,8 @@ class BucketEnvironment(Environment):
         standing = self._standing()
         head = given or self._heads.look()  # after the tables, which other processes move on, too
         if standing.head != head:
-            if not standing.may_become(head):
-                if given is not None:
-                    raise HeadMovedError("another process has moved the tables on")
-                raise DamagedStoreError(
-                    f"{self.storage.place} is at version {head.version}, "
-                    f"but was at {standing.version} before: it was rolled back",
-                    next_step=f"If that was intended, remove {self.path}.",
-                )
+            if given is not None and not standing.may_become(head):
+                raise HeadMovedError("another process has moved the tables on")
             self._catch_up.bring(head, standing)
         self._looked = time.monotonic()
         return head
@@ -277,7 +272,8 @@ class BucketEnvironment(Environment):
         part = self._parts.next()
         new: NewRun | None = None
         if run is not None:
-            data = encode_run(*run)
+            changes = sorted([commit_change(head), *run.changes], key=itemgetter(0, 1))
+            data = encode_run(*run._replace(changes=changes))
             self.storage.put(run_key(part), data)
             new = NewRun(part, len(data))
         swapped = after_swap(

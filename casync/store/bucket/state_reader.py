@@ -37,6 +37,11 @@ class StateReader:
         self._storage = storage
         self._store_id = store_id
 
+    @property
+    def place(self) -> str:
+        """As `ObjectStorage.place`."""
+        return self._storage.place
+
     def head(self) -> SeenHead:
         """The head as it is now.
 

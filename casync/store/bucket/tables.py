@@ -15,6 +15,7 @@ import lmdb
 from casync.bucket.head import BucketHead, decode_head, encode_head
 from casync.bucket.keys import SESSION_BYTES, SessionPart
 from casync.bucket.run import (
+    COMMITS,
     CONDEMNED,
     GONE,
     RunRow,
@@ -229,6 +230,8 @@ def apply_changes(txn: Txn, databases: _Databases, changes: Sequence[TableChange
         UnsupportedError: A table is unknown to this program.
     """
     for table, key, value in changes:
+        if table == COMMITS:  # for `casync.bucket.lineage`
+            continue
         if table not in _SHARED and (table != _META or key not in _SHARED_META):
             raise UnsupportedError(
                 f"the store has a table {table}, which this program does not know",

@@ -49,6 +49,9 @@ def test_heads() -> None:
             vector["generation"],
             tuple(RunEntry(bytes.fromhex(s), *rest) for s, *rest in vector["runs"]),
             tuple(OpenSession(bytes.fromhex(s), *rest) for s, *rest in vector["sessions"]),
+            SessionPart(bytes.fromhex(vector["commit"][0]), vector["commit"][1])
+            if "commit" in vector
+            else None,
         )
         assert encode_head(head).hex() == vector["bytes"]
         assert decode_head(bytes.fromhex(vector["bytes"])) == head

@@ -12,13 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from casync.bucket.head import BucketHead, decode_head, encode_head
+from casync.bucket.head import BucketHead, decode_head
 from casync.bucket.keys import HEAD_KEY, RUNS, SEGMENTS
 from casync.bucket.lease import COLLECTOR_LEASE
 from casync.bucket.storage import ObjectStorage
 from casync.errors import (
     CasyncError,
-    DamagedStoreError,
     LockedError,
     LostRaceError,
     QuotaError,
@@ -282,16 +281,6 @@ def test_a_reader_keeps_the_session_of_its_process(hosts: Hosts) -> None:
         list(one.names())
         assert collect(two, NOW).objects == 0
     put_manifest(one, b"2", "disk")
-
-
-def test_a_bucket_that_was_rolled_back_is_noticed(hosts: Hosts) -> None:
-    one = hosts.open()
-    put_manifest(one, b"1", "disk")
-    earlier = hosts.head
-    put_manifest(one, b"2", "disk")
-    hosts.storage.put(HEAD_KEY, encode_head(earlier))
-    with pytest.raises(DamagedStoreError, match="rolled back"):
-        put_manifest(one, b"3", "disk")
 
 
 _FAULTS = {
