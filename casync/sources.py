@@ -25,6 +25,7 @@ from casync.ops.prepare.object import prepare_object
 from casync.ops.prepare.prepared import FolderPrepared, Prepared
 from casync.ops.pull_folder.replicate import replicate
 from casync.remote.sources.base import Listed, RemoteSource, Replica
+from casync.remote.sources.by_folder import list_all
 from casync.remote.sources.described import described
 from casync.remote.sources.open import Sources, is_address
 from casync.remote.sources.options import SourceOptions
@@ -226,7 +227,7 @@ class UrlEntry(NamedTuple):
 
     Attributes:
         path: Its path below the address; that of a folder ends with a slash.
-        listed: The object; None for a folder.
+        listed: The object; None for a folder. One whose `is_key` is false cannot be read.
     """
 
     path: str
@@ -234,13 +235,18 @@ class UrlEntry(NamedTuple):
 
 
 def list_url(
-    address: str, *, recursive: bool = False, access: SourceOptions = SourceOptions()
+    address: str,
+    *,
+    recursive: bool = False,
+    times: bool = False,
+    access: SourceOptions = SourceOptions(),
 ) -> Iterator[UrlEntry]:
     """Lists a folder or a bucket, with sizes; or the one object at an address.
 
     Args:
         address: A folder or prefix, with a slash at the end; or an object.
         recursive: List all objects below it, instead of its objects and folders.
+        times: Ask for each object of which a listing says no time.
         access: How to reach the source.
 
     Raises:
@@ -261,15 +267,17 @@ def list_url(
                     "lists what one stands for.",
                 )
             key += "/"
-        below = source.list_below(key) if recursive else sorted_folder(source, key)
+        below = list_all(source, key) if recursive else sorted_folder(source, key)
         keys = ((one.key, one) for one in below)
+
+        def asks(name: str, one: Listed) -> bool:
+            lacks = one.size is None or (times and one.validators.last_modified is None)
+            return lacks and one.is_key and not name.endswith("/")
+
         count = 0
-        for name, one in described(source, keys, _lacks_size, executor):
+        for name, one in described(source, keys, asks, executor):
             count += 1
-            yield UrlEntry(name.removeprefix(key), None if name.endswith("/") else one)
+            is_folder = name.endswith("/") and one.is_key
+            yield UrlEntry(name.removeprefix(key), None if is_folder else one)
         if not count and (key or recursive):
             raise NotFoundError(f"there is no object below {source.label}/{key}")
-
-
-def _lacks_size(key: str, listed: Listed) -> bool:
-    return listed.size is None and not key.endswith("/")

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from casync.errors import UsageError
 from casync.jobs.address import Address, parse_address, redacted, split_query
@@ -20,7 +20,10 @@ from casync.jobs.template import Template
 from casync.names.name import Name, escape_name, parse_name
 
 __all__ = [
+    "address_below",
+    "as_sent",
     "below_prefix",
+    "encode_path",
     "label_template",
     "last_label",
     "name_below",
@@ -32,6 +35,10 @@ __all__ = [
 _NOT_ENCODED: Final = re.compile("%(?![0-9A-Fa-f]{2})")
 _HALF_ENCODED: Final = re.compile("%[0-9A-Fa-f]?$")
 _END_OF_PATH: Final = re.compile("[?#]")
+_LITERAL: Final = "/!$&'()*,=:@"
+"""What stays as it is in the path of a key, besides letters, digits and `_.-~`."""
+_UNSENDABLE: Final = re.compile("[^\x21-\x7e]+")
+"""What no request line can hold."""
 
 
 def name_below(dest: str, label: str, source: Address | None = None) -> Name:
@@ -72,6 +79,31 @@ def below_prefix(prefix: str, key: str, *, flatten: bool = False) -> str:
         flatten: Whether the label is the last component only.
     """
     return key[(key if flatten else prefix).rfind("/") + 1 :]
+
+
+def encode_path(key: str) -> str:
+    """A key in percent-encoding, as the path of a URL."""
+    return quote(key, safe=_LITERAL, errors="surrogateescape")
+
+
+def address_below(folder: str, key: str) -> str:
+    """The address of a key below a folder.
+
+    Args:
+        folder: The address of the folder, without a slash at its end.
+        key: The key; in the address of a URL it is percent-encoded.
+    """
+    address = _split(folder)
+    path, query = split_query(address)
+    key = encode_path(key) if address.has_query else key
+    return str(address._replace(rest=f"{path}/{key}{query}"))
+
+
+def as_sent(text: str) -> str:
+    """An address as a request has it: of a URL, what no request can hold is percent-encoded."""
+    if not _split(text).has_query:
+        return text
+    return _UNSENDABLE.sub(lambda part: quote(part[0], errors="surrogateescape"), text)
 
 
 def last_label(address: Address) -> str:
@@ -169,6 +201,12 @@ def _with_encoded_slashes(dest: str, components: list[str]) -> str:
 def _escape_inner(label: str) -> str:
     """`label` percent-encoded where a name goes on."""
     return escape_name(label, "x/")[2:] if label else ""
+
+
+def _split(text: str) -> Address:
+    """An address for people; anything is one."""
+    scheme, slashes, rest = text.partition("://")
+    return Address(scheme.lower(), rest) if slashes and "/" not in scheme else Address("", text)
 
 
 def _path(address: Address) -> str:

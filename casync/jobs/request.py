@@ -124,6 +124,12 @@ def given_items(
     for index, entry in enumerate(entries):
         if not is_share and spec.part_of(index) != spec.part:
             continue
+        if entry.target[:1] == "/":
+            raise UsageError(
+                f"the list has {entry.target}, which is neither an address nor relative to its "
+                "source",
+                next_step="Write it without the slash at its beginning, or as SCHEME://….",
+            )
         address = parse_address(entry.target) if "://" in entry.target else None
         try:
             origin = None if entry.name is not None else address or base

@@ -305,6 +305,20 @@ def test_a_plan_changes_nothing(program: Program, url: str) -> None:
     assert (document["fetch"], len(document["objects"])) == (2, 2)
 
 
+def test_a_plan_has_addresses_as_they_are_requested_and_reasons(
+    program: Program, url: str, folder: Path
+) -> None:
+    """D5: the column can be given to `curl`."""
+    put(folder / "new dir/\u00e9 1?.tar", b"1")
+    (line,) = program.good("download", f"{url}/new dir/", "n/", "--dry-run").lines
+    assert line.split("\t")[2:] == ["n/\u00e9 1?.tar", f"{url}/new%20dir/%C3%A9%201%3F.tar"]
+    (program.home / "list").write_text("abc/x\nftp://host/y\n")
+    command = ["download", f"{url}/", "n/", "--from", "list", "--dry-run"]
+    assert program.good(*command).lines[1] == "fail\t\tn/y\tftp://host/y\tftp:// is not supported"
+    objects = program.good(*command, "--json").document["objects"]
+    assert [each["reason"] for each in objects] == [None, "ftp:// is not supported"]
+
+
 def test_two_objects_with_one_name_are_refused_before_anything_moves(
     program: Program, url: str, folder: Path
 ) -> None:

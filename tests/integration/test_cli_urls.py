@@ -229,3 +229,54 @@ def test_a_profile_of_aws_is_used(program: Program, tmp_path: Path) -> None:
             assert ran.status == 9
             assert f"Credential={key}/" in seen[-1]
             assert f"/{region}/s3/" in seen[-1]
+
+
+PAGES = {
+    "/d/": '<a href="good">good</a> <a href="a%2Fb">a%2Fb</a> <a href="e/">e/</a>',
+    "/d/e/": '<a href="deep">deep</a> <a href="%2E%2E%2Fup">up</a>',
+}
+
+
+@pytest.mark.parametrize("words", [(), ("-R",), ("-l",)])
+def test_one_odd_link_of_a_page_hides_no_other(program: Program, words: tuple[str, ...]) -> None:
+    """H4: it is named, as a download names it."""
+
+    def script(asked: Asked) -> bytes:
+        page = PAGES.get(asked.target)
+        modified = {"Last_Modified": "Tue, 14 Nov 2023 22:13:20 GMT"}
+        if page is None:
+            return reply(200, b"" if asked.method == "HEAD" else b"abc", **modified)
+        text = f"<html><title>Index of /d/</title><pre>{page}</pre></html>"
+        return reply(200, text.encode(), Content_Type="text/html")
+
+    with ScriptedServer(script) as server:
+        ran = program.good("ls", *words, f"{server.url}/d/")
+        document = program.good("ls", *words, f"{server.url}/d/", "--json").document
+    assert "left out: a%2Fb, which is no name" in ran.err
+    paths = {line.split("\t")[-1] for line in ran.lines}
+    assert paths == ({"good", "e/deep"} if "-R" in words else {"good", "e/"})
+    assert {entry["path"] for entry in document["entries"]} == paths
+    assert document["left_out"] == (["a%2Fb", "e/%2E%2E%2Fup"] if "-R" in words else ["a%2Fb"])
+
+
+def test_a_long_listing_has_the_times_of_its_objects(program: Program, url: str) -> None:
+    """H4: pages of listings have none that can be relied on, so each object is asked for its."""
+    listed = [line.split("\t")[1:] for line in program.good("ls", "-l", f"{url}/abc/").lines]
+    assert listed == [
+        ["", "d/"],
+        *(["2023-11-14T22:13:20Z", name] for name in ("empty", "hello-world", "large.img")),
+    ]
+
+
+def test_one_rule_says_what_an_address_without_a_scheme_is(program: Program) -> None:
+    """D2: `get` takes what `download` takes."""
+    for command in (["get"], ["download", "--wait"]):
+        ran = program.run(*command, "127.0.0.1:1/x", *(["x"] if command[1:] else []))
+        assert "127.0.0.1:1" in ran.err
+        assert ran.status != 2
+        ran = program.run(*command, "nothing-of-this", *(["x"] if command[1:] else []))
+        assert (ran.status, "is neither a URL nor a path" in ran.err) == (2, True)
+    with ScriptedServer(lambda asked: reply(200, b"by HTTP")) as server:
+        shouted = server.url.replace("http", "HTTP") + "/x"
+        assert program.good("get", shouted, "-o", "-").out == b"by HTTP"
+        assert program.good("prepare", shouted).lines

@@ -7,7 +7,7 @@ from casync.jobs.backoff import Attempts
 from casync.jobs.item import Item
 from casync.jobs.origin import Origin
 from casync.ops.download.body import ObjectBody
-from casync.remote.sources.job_sources import ItemPlace
+from casync.remote.sources.job_sources import ItemPlace, shown_address
 
 __all__ = ["Fetch"]
 
@@ -62,7 +62,5 @@ class Fetch:
 
     @property
     def label(self) -> str:
-        """Its address for messages."""
-        if self.located is None:
-            return self.item.key
-        return f"{self.located.source.label}/{self.located.key}"
+        """Its address for messages, without secrets."""
+        return shown_address(self.item, self.located)

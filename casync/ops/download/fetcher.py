@@ -32,6 +32,7 @@ from casync.ops.download.conditions import (
 )
 from casync.ops.download.fetch import Fetch
 from casync.ops.download.hosts import HostWatch
+from casync.ops.download.items import why_unnamed
 from casync.ops.download.ledger import Active, Ledger
 from casync.ops.download.queue import Errands
 from casync.ops.download.ranges import SPLIT_BYTES, RangedReader
@@ -98,9 +99,8 @@ class Fetcher(NamedTuple):
         if fetch.located is None:
             raise fetch.error or UsageError("no address")
         if not fetch.item.name:
-            is_folder = fetch.item.key.endswith("/") and fetch.item.size is None
-            what = "has keys that are not paths" if is_folder else "can have no name"
-            raise failed(UsageError(f"{fetch.label} {what}"), ObjectFaultKind.NAME)
+            why = f"{fetch.label} {why_unnamed(fetch.item)}"
+            raise failed(UsageError(why), ObjectFaultKind.NAME)
         active = Active(fetch.item.name, fetch.item.size, self.now())
         self.ledger.active[fetch.index] = active
         try:

@@ -8,7 +8,6 @@ from enum import Enum
 from typing import NamedTuple
 
 from casync.errors import CasyncError, MalformedError, UsageError
-from casync.jobs.address import redacted
 from casync.jobs.collisions import NameDigests, collision_step, first_collision
 from casync.jobs.item import Item
 from casync.jobs.request import is_listed
@@ -16,10 +15,10 @@ from casync.jobs.spec import JobSpec
 from casync.jobs.validators import Sameness, sameness
 from casync.names.name import parse_name
 from casync.ops.download.conditions import fits_list
-from casync.ops.download.items import AddressedItems
+from casync.ops.download.items import AddressedItems, why_unnamed
 from casync.ops.download.listing import source_items
 from casync.ops.download.removal import names_gone
-from casync.remote.sources.job_sources import JobSources
+from casync.remote.sources.job_sources import JobSources, shown_address
 from casync.store.jobs import JobStore
 
 __all__ = ["JobAction", "PlannedObject", "forecast_job"]
@@ -42,13 +41,15 @@ class PlannedObject(NamedTuple):
         action: What the job would do.
         name: The name; empty if it can have none.
         size: Its size in bytes; None if it is not known.
-        url: Its address, redacted; empty for a name to remove.
+        url: Its address as it would be requested, without secrets; empty for a name to remove.
+        reason: Why it would fail; empty if it would not.
     """
 
     action: JobAction
     name: str
     size: int | None
     url: str
+    reason: str = ""
 
 
 def forecast_job(
@@ -128,11 +129,12 @@ def _listed(spec: JobSpec, sources: JobSources) -> Iterator[Item]:
 def _planned(spec: JobSpec, item: Item, jobs: JobStore, sources: JobSources) -> PlannedObject:
     try:
         place = sources.locate(item)
-    except CasyncError:
-        return PlannedObject(JobAction.FAIL, item.name, item.size, redacted(item.key))
-    url = redacted(item.key) if item.is_url else f"{place.source.label}/{item.key}"
+    except CasyncError as error:
+        url = shown_address(item, None)
+        return PlannedObject(JobAction.FAIL, item.name, item.size, url, error.message)
+    url = shown_address(item, place)
     if not item.name:
-        return PlannedObject(JobAction.FAIL, "", item.size, url)
+        return PlannedObject(JobAction.FAIL, "", item.size, url, f"it {why_unnamed(item)}")
     origin = jobs.origin(parse_name(item.name))
     action = JobAction.FETCH
     if origin is not None and spec.is_list and not fits_list(origin, item):

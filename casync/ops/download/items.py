@@ -19,7 +19,7 @@ from casync.remote.sources.base import Listed
 from casync.remote.sources.job_sources import ItemPlace
 from casync.store.jobs import JobStore
 
-__all__ = ["AddressedItems", "items_from", "listed_item"]
+__all__ = ["AddressedItems", "items_from", "listed_item", "why_unnamed"]
 
 
 class AddressedItems:
@@ -98,9 +98,9 @@ def items_from(spec: JobSpec, jobs: JobStore, row: JobRow) -> Iterator[Item]:
 def listed_item(spec: JobSpec, root: ItemPlace, listed: Listed) -> Item:
     """The item of an object that a source lists.
 
-    It has no name if it can have none, or if it is a folder that cannot be listed.
+    It has no name if it can have none.
     """
-    if not listed.is_key or (listed.key.endswith("/") and listed.size is None):
+    if not listed.is_key:
         return Item(listed.key, "")
     try:
         label = below_prefix(root.key, listed.key, flatten=spec.flatten)
@@ -108,3 +108,9 @@ def listed_item(spec: JobSpec, root: ItemPlace, listed: Listed) -> Item:
     except UsageError:
         name = ""
     return Item(listed.key, name, False, listed.size, listed.validators)
+
+
+def why_unnamed(item: Item) -> str:
+    """Why an item without a name fails, to be said behind its address."""
+    is_folder = item.key.endswith("/") and item.size is None and not item.is_url
+    return "has keys that are not paths" if is_folder else "can have no name"

@@ -12,7 +12,6 @@ from itertools import islice
 from typing import Final
 
 from casync.errors import (
-    MalformedError,
     NotFoundError,
     RemoteProtocolError,
     StoppedError,
@@ -26,6 +25,7 @@ from casync.jobs.spec import JobSpec, SourceKind
 from casync.limits import JOB_BLOCK_ITEMS
 from casync.ops.download.items import listed_item
 from casync.remote.sources.base import Listed
+from casync.remote.sources.by_folder import list_by_folder
 from casync.remote.sources.job_sources import ItemPlace
 from casync.store.jobs import JobClaim, JobStore
 
@@ -89,8 +89,15 @@ def source_items(
 def _listed(spec: JobSpec, root: ItemPlace, *, by_folder: bool) -> Iterator[Listed]:
     """Everything in the folder of a prefix."""
     folder = root.key[: root.key.rfind("/") + 1]
+
+    def leads(prefix: str) -> bool:
+        return prefix.startswith(root.key) or root.key.startswith(prefix)
+
     try:
-        yield from _by_folder(root, folder) if by_folder else root.source.list_below(folder)
+        if by_folder:
+            yield from list_by_folder(root.source, folder, leads)
+        else:
+            yield from root.source.list_below(folder)
     except UsageError as error:
         if spec.kind is SourceKind.LISTING:
             raise
@@ -98,27 +105,6 @@ def _listed(spec: JobSpec, root: ItemPlace, *, by_folder: bool) -> Iterator[List
             f"{redacted(spec.source)} has a number without an end, and {error.message}",
             next_step="Write {0000..9999} for it.",
         ) from error
-
-
-def _by_folder(root: ItemPlace, first: str) -> Iterator[Listed]:
-    """All objects below a folder, and what cannot be listed: entries, and folders ending in `/`."""
-    waiting = [first]
-    while waiting:
-        folder = waiting.pop()
-        try:
-            level = root.source.list_folder(folder)
-        except MalformedError:
-            if folder == first:
-                raise
-            yield Listed(folder, None)
-            continue
-        yield from level.objects
-        yield from (Listed(folder + odd, None, is_key=False) for odd in level.odd)
-        waiting += [
-            each
-            for each in level.prefixes
-            if each.startswith(root.key) or root.key.startswith(each)
-        ]
 
 
 def incomplete_list() -> UsageError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from casync.errors import CasyncError, UnreachableError
-from casync.jobs.address import redacted
 from casync.jobs.backoff import Attempts
 from casync.jobs.fault import ObjectFault, ObjectFaultKind
 from casync.jobs.job import WaitingObject
@@ -81,7 +80,7 @@ class Retries(NamedTuple):
         fault = ObjectFault(
             index=fetch.index,
             name=fetch.item.name,
-            url=redacted(fetch.label),
+            url=fetch.label,
             kind=kind_of(error),
             message=describe(error, fetch.host),
             attempts=fetch.attempts.without_progress,

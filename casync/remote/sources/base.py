@@ -273,7 +273,8 @@ class ListsByEntry(Protocol):
     def iter_folder(self, prefix: str) -> Iterator[Listed]:
         """The objects and prefixes directly below a prefix; the keys of prefixes end with a slash.
 
-        Raises as `RemoteSource.list_folder`.
+        What can be no key is among them, as `Listed.is_key` says. Raises as
+        `RemoteSource.list_folder`.
         """
         ...
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
+from casync.jobs.address import redacted
 from casync.jobs.item import Item
+from casync.jobs.naming import address_below, as_sent
 from casync.remote.sources.base import RemoteSource
 
-__all__ = ["JobSources", "ItemPlace"]
+__all__ = ["JobSources", "ItemPlace", "shown_address"]
 
 
 class ItemPlace(NamedTuple):
@@ -43,3 +45,17 @@ class JobSources(Protocol):
     def close(self) -> None:
         """Closes all connections. Reads that wait end with an error."""
         ...
+
+
+def shown_address(item: Item, place: ItemPlace | None) -> str:
+    """The address of an item for people: as its request has it, without secrets.
+
+    Args:
+        item: The item.
+        place: Where it is; None if its address is invalid.
+    """
+    if item.is_url or place is None:
+        return as_sent(redacted(item.key))
+    if not item.name:  # what a listing shows instead of a key
+        return f"{place.source.label}/{item.key}"
+    return address_below(place.source.label, item.key)

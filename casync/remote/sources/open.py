@@ -65,7 +65,7 @@ _SCHEMES: Final = {
     "file": _Scheme("file:///PATH", ("local", "LocalOpener")),
     "": _Scheme("/PATH", ("local", "LocalOpener")),
 }
-_ADDRESS: Final = re.compile(r"([a-z][a-z0-9+.-]*)://")
+_ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
 def is_address(text: str) -> bool:
@@ -76,7 +76,7 @@ def is_address(text: str) -> bool:
     """
     if not (found := _ADDRESS.match(text)):
         return False
-    _scheme(found[1])
+    _scheme(found[1].lower())
     return True
 
 

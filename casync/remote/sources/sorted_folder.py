@@ -19,6 +19,7 @@ class _Row(msgspec.Struct, frozen=True, array_like=True):
     key: bytes
     size: int | None
     validators: Validators
+    is_key: bool
 
 
 def sorted_folder(source: RemoteSource, prefix: str) -> Iterator[Listed]:
@@ -35,9 +36,9 @@ def sorted_folder(source: RemoteSource, prefix: str) -> Iterator[Listed]:
     with SortedRows(_Row, _key, "a listing") as rows:
         for listed in _entries(source, prefix):
             if listed.key != prefix:
-                rows.add(_Row(encode_key(listed.key), listed.size, listed.validators))
+                rows.add(_Row(encode_key(listed.key), *listed[1:]))
         for row in rows:
-            yield Listed(decode_key(row.key), row.size, row.validators)
+            yield Listed(decode_key(row.key), row.size, row.validators, row.is_key)
 
 
 def _key(row: _Row) -> bytes:

@@ -45,18 +45,18 @@ def run(
 ) -> None:
     """Runs the command."""
     from casync import api, sources
-    from casync.jobs.address import redacted
+    from casync.jobs.address import parse_address
     from casync.names.name import parse_name
     from casync.ops.prepare.file import PrepareOptions
     from casync.ops.pull.file import Pulled
-    from casync.remote.sources.open import is_address
 
     invocation = invocation_of(ctx)
-    if not is_address(url):
+    address = parse_address(url)
+    if not address.scheme:
         raise UsageError(
-            f"{redacted(url)} is not a URL",
-            next_step="Write SCHEME://…; `casync prepare` takes paths.",
+            f"{url} is not a URL", next_step="Write SCHEME://…; `casync prepare` takes paths."
         )
+    url = str(address)
     target = _target(invocation, out)
     if invocation.asks_server():
         _report_served(invocation, get_on_server(invocation, url, name, target), out)

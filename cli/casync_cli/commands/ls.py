@@ -146,7 +146,8 @@ def _list_url(invocation: Invocation, address: str, *, long: bool, recursive: bo
 
     if invocation.remote.server:
         raise UsageError("a URL is not on the server", next_step="Drop --server.")
-    entries = list_url(address, recursive=recursive, access=invocation.source_options(address))
+    access = invocation.source_options(address)
+    entries = list_url(address, recursive=recursive, times=long, access=access)
     report_url(invocation.output, address, entries, long=long)
 
 

@@ -34,17 +34,20 @@ def report_job_plan(output: Output, spec: JobSpec, plan: Iterable[PlannedObject]
         spec: What the job does.
         plan: Its objects, then the names to remove.
     """
-    listing = output.listing(Column("action", 6), sizes("size"), Column("name"), Column("source"))
+    listing = output.listing(
+        Column("action", 6), sizes("size"), Column("name"), Column("source"), Column("reason")
+    )
     counts: Counter[str] = Counter()
     lengths: Counter[str] = Counter()
     entries: list[dict[str, object]] = []
-    for action, name, size, url in plan:
+    for action, name, size, url, reason in plan:
         counts[action.value] += 1
         lengths[action.value] += size or 0
         if output.json_mode:
-            entries.append({"action": action.value, "name": name, "size": size, "url": url})
+            fields = {"action": action.value, "name": name, "size": size, "url": url}
+            entries.append({**fields, "reason": reason or None})
         else:
-            listing.row(action.value, size, name, url)
+            listing.row(action.value, size, name, url, *([reason] if reason else []))
     if output.json_mode:
         without = spec.without_secrets()
         output.document(

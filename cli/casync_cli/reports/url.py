@@ -8,7 +8,7 @@ from casync_cli.columns import Column, moments, sizes
 from casync_cli.parsing.times import format_moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from casync.sources import UrlEntry
     from casync_cli.output import Output
@@ -25,14 +25,23 @@ def report_url(output: Output, address: str, entries: Iterable[UrlEntry], *, lon
         entries: Its entries.
         long: Whether to show times, too.
     """
+    left_out: list[str] = []
+
+    def readable() -> Iterator[UrlEntry]:
+        for entry in entries:
+            if entry.listed is not None and not entry.listed.is_key:
+                left_out.append(entry.path)
+                output.say(f"left out: {entry.path}, which is no name")
+            else:
+                yield entry
+
     if output.json_mode:
-        output.document(
-            "casync.ls-url/1", {"url": address, "entries": [_fields(entry) for entry in entries]}
-        )
+        found = [_fields(entry) for entry in readable()]
+        output.document("casync.ls-url/1", {"url": address, "entries": found, "left_out": left_out})
         return
     times = [moments("time")] if long else []
     listing = output.listing(sizes("size"), *times, Column("name"))
-    for entry in entries:
+    for entry in readable():
         shown = [_time(entry)] if long else []
         listing.row(entry.listed.size if entry.listed else None, *shown, entry.path)
 

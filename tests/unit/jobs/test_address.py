@@ -6,6 +6,7 @@ import pytest
 
 from casync.errors import UsageError
 from casync.jobs.address import Address, identity, parse_address, redacted
+from casync.jobs.naming import address_below, as_sent
 
 PRESIGNED = "https://b.s3.amazonaws.com/a%2Fb+c?X-Amz-Credential=A%2F2&X-Amz-Signature=0%2B"
 
@@ -142,3 +143,30 @@ def test_an_address_whose_password_may_end_elsewhere_is_refused(text: str) -> No
 def test_an_at_sign_may_be_part_of_a_path(text: str) -> None:
     assert str(parse_address(text)) == text
     assert redacted(text).partition("@")[2] or "***" in redacted(text)
+
+
+@pytest.mark.parametrize(
+    ("folder", "key", "address"),
+    [
+        ("http://h/a%20b", "c d?/\u00e9\udcff%", "http://h/a%20b/c%20d%3F/%C3%A9%FF%25"),
+        ("ais://h/b?provider=aws", "c d", "ais://h/b/c%20d?provider=aws"),
+        ("s3://b", "c d?%", "s3://b/c d?%"),
+        ("/data://x", "c d?%", "/data://x/c d?%"),
+    ],
+)
+def test_a_key_below_a_folder_has_an_address(folder: str, key: str, address: str) -> None:
+    """D2: of a URL in percent-encoding, elsewhere as it is."""
+    assert address_below(folder, key) == address
+
+
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [
+        ("http://h/a b\u00e9?x=%20 ", "http://h/a%20b%C3%A9?x=%20%20"),
+        ("s3://b/a b\u00e9", "s3://b/a b\u00e9"),
+        ("/a b", "/a b"),
+    ],
+)
+def test_an_address_is_shown_as_it_is_sent(text: str, sent: str) -> None:
+    """D2."""
+    assert as_sent(text) == sent

@@ -207,3 +207,13 @@ def test_an_empty_list_is_refused_unless_it_is_allowed() -> None:
         listed("http://h")
     assert listed("http://h", allow_empty=True) == []
     assert listed("http://h", ListedItem("x"), part=2, shares=2) == []
+
+
+@pytest.mark.parametrize("source", ["http://h", "s3://b/", "./data/"])
+def test_an_entry_that_begins_with_a_slash_is_refused(source: str) -> None:
+    """D4: relative to a source it would be another object than the one that is meant."""
+    spec = specify(asked(source, "set/"), DIGEST)
+    entries = [ListedItem("a"), ListedItem("/etc/hostname", "named")]
+    with pytest.raises(UsageError, match="/etc/hostname") as raised:
+        list(given_items(spec, entries))
+    assert raised.value.next_step

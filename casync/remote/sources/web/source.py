@@ -17,7 +17,6 @@ from urllib.parse import unquote_to_bytes
 from blake3 import blake3
 
 from casync.errors import (
-    MalformedError,
     NotFoundError,
     RemoteError,
     RemoteProtocolError,
@@ -126,8 +125,6 @@ class HttpSource:
     def iter_folder(self, prefix: str) -> Iterator[Listed]:
         """See `ListsByEntry`."""
         for entry in self._entries(prefix):
-            if not entry.is_name:
-                raise MalformedError(f"{self.label}/{prefix} lists {entry.name}, which is no name")
             yield _listed(prefix, entry)
 
     def _entries(self, prefix: str) -> Iterator[IndexEntry]:
@@ -218,7 +215,8 @@ class HttpSource:
 
 def _listed(prefix: str, entry: IndexEntry) -> Listed:
     """An entry of a page; the key of a folder ends with a slash."""
-    return Listed(f"{prefix}{entry.name}{'/' if entry.is_folder else ''}", entry.size)
+    key = f"{prefix}{entry.name}{'/' if entry.is_folder else ''}"
+    return Listed(key, entry.size, is_key=entry.is_name)
 
 
 def _conditions(unless: Validators | None) -> dict[bytes, bytes]:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from typing import Final, NamedTuple
-from urllib.parse import quote_from_bytes, unquote_to_bytes, urljoin
+from urllib.parse import unquote_to_bytes, urljoin
 
 from casync.errors import UsageError
 from casync.jobs.address import redacted
+from casync.jobs.naming import encode_path
 from casync.remote.http.address import ServerAddress, parse_address
-from casync.remote.sources.base import decode_key, encode_key
+from casync.remote.sources.base import decode_key
 
 __all__ = ["HttpUrl", "parse_url"]
 
@@ -23,8 +24,6 @@ _URL: Final = re.compile(
     r"(https?)://([^/?#]*)([^?#]*)(\?[^#]*)?(?:#.*)?", re.IGNORECASE | re.DOTALL
 )
 _UNSENDABLE: Final = re.compile(rb"[^\x21-\x7e]")
-_LITERAL: Final = b"/!$&'()*,=:@"
-"""What stays as it is in the path of a key, besides letters, digits and `_.-~`."""
 
 
 class HttpUrl(NamedTuple):
@@ -71,8 +70,7 @@ class HttpUrl(NamedTuple):
 
     def below(self, key: str) -> HttpUrl:
         """The URL of a key below the folder of this one."""
-        path = self.folder + quote_from_bytes(encode_key(key), safe=_LITERAL).encode()
-        return self._replace(path=path, query=b"")
+        return self._replace(path=self.folder + encode_path(key).encode(), query=b"")
 
     def joined(self, location: bytes) -> HttpUrl:
         """The URL that a Location field or a link of this page leads to.

@@ -10,6 +10,8 @@ from casync.errors import UsageError
 from casync.jobs.item import Item
 from casync.jobs.spec import JobSpec, SourceKind
 from casync.ops.download.forecast import JobAction, forecast_job
+from casync.remote.sources.item_sources import ItemSources
+from casync.remote.sources.options import SourceOptions
 from casync.store.memory import MemoryStore
 from tests.support.downloading import OneSource, contents, download, spec
 from tests.support.memory_source import MemorySource
@@ -103,3 +105,15 @@ def test_a_key_that_is_no_path_fails_with_its_folder_alone(
         "ds/z/x",
     ]
     assert len(found) == len(set(found))
+
+
+def test_what_would_fail_has_a_reason(store: MemoryStore, source: MemorySource) -> None:
+    items = [Item("ftp://h/x", "ds/x", is_url=True), Item("1", "", is_url=True)]
+    listed = spec("http://h/", kind=SourceKind.LIST, list_digest=bytes(32))
+    with ItemSources(listed, SourceOptions()) as sources:
+        plan = list(forecast_job(listed, store.jobs, sources, lambda: items[:1]))
+    plan += forecast_job(listed, store.jobs, OneSource(source), lambda: items[1:])
+    assert [each.action for each in plan] == [FAIL, FAIL]
+    assert [each.reason for each in plan] == ["ftp:// is not supported", "it can have no name"]
+    (found, *_) = forecast_job(spec(), store.jobs, OneSource(source), lambda: ())
+    assert (found.url, found.reason) == ("s3://memory/0", "")
