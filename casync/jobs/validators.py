@@ -91,10 +91,12 @@ def sameness(
     """
     if old_size is not None and new_size is not None and old_size != new_size:
         return Sameness.CHANGED
-    proof = _compare_checksums(old, new)
+    proof = Sameness.UNKNOWN
+    if old.checksums and new.checksums:
+        proof = _compare_checksums(old, new)
     if proof is Sameness.UNKNOWN and old.version and new.version:
         proof = Sameness.SAME if old.version == new.version else Sameness.CHANGED
-    if proof is Sameness.UNKNOWN:
+    if proof is Sameness.UNKNOWN and old.etag and new.etag:
         proof = _compare_etags(old.etag, new.etag)
     if proof is Sameness.SAME and (old_size is None or new_size is None):
         return Sameness.UNKNOWN
@@ -121,9 +123,10 @@ def _compare_checksums(old: Validators, new: Validators) -> Sameness:
 
 
 def _compare_etags(old: str, new: str) -> Sameness:
-    if not opaque_tag(old) or not opaque_tag(new):
+    one, other = opaque_tag(old), opaque_tag(new)
+    if not one or not other:
         return Sameness.UNKNOWN
-    if opaque_tag(old) != opaque_tag(new):
+    if one != other:
         return Sameness.CHANGED
     weak = old.startswith(_WEAK) or new.startswith(_WEAK)
     return Sameness.UNKNOWN if weak else Sameness.SAME

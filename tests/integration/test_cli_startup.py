@@ -109,6 +109,15 @@ def test_only_serve_imports_the_server_and_only_its_workers_the_web_framework(
     assert not found & {"fastapi", "httpx", "uvicorn"}
 
 
+def test_a_download_of_what_is_no_replica_imports_nothing_of_pull(program: Program) -> None:
+    looked_for = ["casync.ops.download.run", "casync.ops.pull", "casync.ops.pull_folder"]
+    spy = SPY.replace(repr(sorted(HEAVY)), repr(looked_for))
+    command = [sys.executable, "-c", spy, "download", str(program.home / "file"), "copy"]
+    done = subprocess.run(command, env=program.environment, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.decode().splitlines()[-1].split() == looked_for[:1]
+
+
 def test_workers_import_no_command_line_of_a_library() -> None:
     spy = "import sys, casync_server.process.worker; print(*{'httpx', 'rich'} & {*sys.modules})"
     found = subprocess.run([sys.executable, "-c", spy], capture_output=True, text=True, timeout=120)

@@ -36,7 +36,6 @@ from casync.ops.download.items import why_unnamed
 from casync.ops.download.ledger import Active, Ledger
 from casync.ops.download.queue import Errands
 from casync.ops.download.ranges import SPLIT_BYTES, RangedReader
-from casync.ops.download.replica import fetch_replica, small_replica
 from casync.ops.download.small import SMALL_BYTES, SmallObject, SmallObjects
 from casync.ops.download.throttle import Throttle
 from casync.ops.download.writing import SharedWriter
@@ -338,6 +337,8 @@ class Fetcher(NamedTuple):
         active: Active,
     ) -> bool:
         """Fetches what the store lacks of an object that another store has, and publishes it."""
+        from casync.ops.download.replica import fetch_replica, small_replica  # all of `pull`
+
         size, checksums = self._compare(fetch, listed.validators, listed.size)
         active.size = size
         if size is not None and size <= SMALL_BYTES and not checksums:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import count
 
 from casync.errors import UsageError
-from casync.jobs.address import parse_address, redacted
+from casync.jobs.address import Address, parse_address, redacted
 from casync.jobs.collisions import refuse_collisions
 from casync.jobs.item import Item
 from casync.jobs.job import JobRow
@@ -95,16 +95,22 @@ def items_from(spec: JobSpec, jobs: JobStore, row: JobRow) -> Iterator[Item]:
         yield items[index]
 
 
-def listed_item(spec: JobSpec, root: ItemPlace, listed: Listed) -> Item:
+def listed_item(spec: JobSpec, address: Address, root: ItemPlace, listed: Listed) -> Item:
     """The item of an object that a source lists.
 
     It has no name if it can have none.
+
+    Args:
+        spec: What the job does.
+        address: The address of its source.
+        root: The source and the prefix that is listed.
+        listed: The object.
     """
     if not listed.is_key:
         return Item(listed.key, "")
     try:
         label = below_prefix(root.key, listed.key, flatten=spec.flatten)
-        name: str = name_below(spec.dest, label, parse_address(spec.source))
+        name: str = name_below(spec.dest, label, address)
     except UsageError:
         name = ""
     return Item(listed.key, name, False, listed.size, listed.validators)

@@ -17,7 +17,7 @@ from casync.errors import (
     StoppedError,
     UsageError,
 )
-from casync.jobs.address import redacted
+from casync.jobs.address import parse_address, redacted
 from casync.jobs.collisions import NameDigests, collision_step, digest_of, first_collision
 from casync.jobs.item import Item
 from casync.jobs.numbered import numbered_objects
@@ -66,6 +66,7 @@ def source_items(
     """
     count = 0
     numbered = numbered_objects(spec)
+    address = parse_address(spec.source)
     for listed in _listed(spec, root, by_folder=by_folder):
         if stopped.is_set():
             raise StoppedError("stopped")
@@ -77,7 +78,7 @@ def source_items(
         if count > MAX_ITEMS:
             raise RemoteProtocolError(f"{root.source.label} lists more than {MAX_ITEMS} objects")
         if in_share(spec, listed.key):
-            yield listed_item(spec, root, listed)
+            yield listed_item(spec, address, root, listed)
     if not count and not spec.allow_empty:
         raise NotFoundError(
             f"there is no object below {root.source.label}/{root.key}"

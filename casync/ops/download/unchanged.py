@@ -6,6 +6,7 @@ A second run of a job is mostly this. What cannot be told so is asked for alone,
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Final, NamedTuple
 
 from casync.errors import CasyncError, StoppedError
@@ -95,4 +96,9 @@ def _asked(fetch: Fetch, origin: Origin) -> bool:
     """Whether the source of an object tells of many at once whether they have their ETags."""
     assert fetch.located is not None
     has_condition = condition(origin, fetch.item) is not None and origin.validators.strong_etag
-    return bool(has_condition) and isinstance(fetch.located.source, AsksMany)
+    return bool(has_condition) and _asks_many(type(fetch.located.source))
+
+
+@cache
+def _asks_many(kind: type[RemoteSource]) -> bool:
+    return issubclass(kind, AsksMany)

@@ -185,24 +185,22 @@ class IndexPage(HTMLParser):
     def _entry(self, link: str, tail: str) -> IndexEntry | None:
         """The entry that a link leads to, or None if it leads elsewhere."""
         if _PLAIN.fullmatch(link):
-            url = self._url._replace(path=self._folder + link.encode(), query=b"")
+            data = link.encode()
+            url = self._url._replace(path=self._folder + data, query=b"")
+            name, is_folder = unquote_to_bytes(data.rstrip(b"/")), data.endswith(b"/")
         else:
             try:
                 url = self._url.joined(encode_key(link))
             except UsageError:
                 return None
-        path = _components(url.path)
-        is_folder = path[-1] == b""
-        name = path[len(self._base) - 1] if len(path) >= len(self._base) else b""
-        depth = len(self._base) + is_folder
-        is_below = path[: len(self._base) - 1] == self._base[:-1] and len(path) == depth
-        if (
-            url.server != self._url.server
-            or url.query
-            or not is_below
-            or name in (b"", b".", b"..")
-        ):
-            return None
+            path = _components(url.path)
+            is_folder = path[-1] == b""
+            name = path[len(self._base) - 1] if len(path) >= len(self._base) else b""
+            depth = len(self._base) + is_folder
+            is_below = path[: len(self._base) - 1] == self._base[:-1] and len(path) == depth
+            is_here = url.server == self._url.server and not url.query
+            if not (is_below and is_here) or name in (b"", b".", b".."):
+                return None
         if b"/" in name or b"\0" in name:
             shown = decode_key(url.path.split(b"/")[len(self._base) - 1])
             return IndexEntry(shown, None, is_folder, url, is_name=False)

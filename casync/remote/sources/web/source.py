@@ -84,6 +84,7 @@ class HttpSource:
 
     def __init__(self, address: str, url: HttpUrl, connections: HttpConnections) -> None:
         self._url = url
+        self._name = url.name
         self._connections = connections
         folder = url.folder.decode().rstrip("/")
         self.label = self.place = f"{url.server.origin}{folder}"
@@ -198,7 +199,7 @@ class HttpSource:
     def _of(self, key: str) -> HttpUrl:
         if not key or key.endswith("/"):
             raise UsageError(f"{self.label}/{key} is a folder, not an object")
-        if key == self._url.name:
+        if key == self._name:
             return self._url
         if not {".", ".."}.isdisjoint(key.split("/")):
             raise UsageError(f"{self.label}/{key} leads out of its folder")
