@@ -22,8 +22,7 @@ def cut_small(data: Buffer, params: ChunkerParams) -> Chunks:
     """Cuts and hashes content that fits in memory. Safe in any thread."""
     if len(data) <= params.min_size:
         return [(chunk_id(data), data)] if data else []
-    cutter = Cutter(params)
-    return [*named(cutter.feed(data)), *named(cutter.finish())]
+    return [*named(Cutter(params).finish(data))]
 
 
 def named(pieces: Pieces) -> Iterator[tuple[ObjectId, Buffer]]:

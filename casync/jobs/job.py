@@ -75,8 +75,14 @@ class Counts(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def __add__(self, other: Counts) -> Counts:
         """Adds two counts."""
-        mine, others = msgspec.structs.astuple(self), msgspec.structs.astuple(other)
-        return Counts(*(one + two for one, two in zip(mine, others, strict=True)))
+        return Counts(
+            self.finished + other.finished,
+            self.skipped + other.skipped,
+            self.failed + other.failed,
+            self.removed + other.removed,
+            self.bytes + other.bytes,
+            self.fetched + other.fetched,
+        )
 
 
 class ActiveObject(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -166,9 +166,10 @@ class Cutter:
         if count:
             self._rest = bytes(count)
 
-    def finish(self) -> Pieces:
-        """Ends the stream; returns the last chunks."""
-        return self._take(self._rest, final=True)
+    def finish(self, data: Buffer = b"") -> Pieces:
+        """Ends the stream with its last bytes; returns the last chunks."""
+        rest = self._rest
+        return self._take(self.rest + data if rest and data else rest or data, final=True)
 
     def _take(self, buffer: Buffer, *, final: bool) -> Pieces:
         sizes = self._params

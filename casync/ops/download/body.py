@@ -175,10 +175,10 @@ class ObjectBody:
         filled, self._filled = self._filled, 0
         with self._turn:
             cutter = Cutter(self._params)
-            pieces = cutter.feed(self._buffer[:filled])
-            lengths = pieces.lengths + (cutter.finish().lengths if final else [])
-            self._content.take([*named(pieces._replace(lengths=lengths))])
-        rest = filled - sum(lengths)
+            data = self._buffer[:filled]
+            pieces = cutter.finish(data) if final else cutter.feed(data)
+            self._content.take([*named(pieces)])
+        rest = filled - sum(pieces.lengths)
         self._buffer[:rest] = self._buffer[filled - rest : filled]
         self._filled = rest
 

@@ -271,6 +271,8 @@ class FetchQueue(Generic[_StateT]):
 
     def _wake(self, now: float) -> None:
         """Makes the tasks ready whose time has come, before those of their host that are newer."""
+        if not self._waiting and not self._resting:
+            return
         due: list[Task[_StateT]] = []
         while self._waiting and self._waiting[0][0] <= now:
             due.append(heapq.heappop(self._waiting)[2])

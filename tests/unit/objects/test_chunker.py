@@ -107,6 +107,14 @@ def test_zeros_join_the_open_chunk_and_the_next_bytes() -> None:
         assert lengths(Cutter(DEFAULT_PARAMS), *parts) == lengths(Cutter(DEFAULT_PARAMS), whole)
 
 
+@pytest.mark.parametrize("fed", [0, 1, 65536, 200_000])
+def test_the_last_bytes_are_cut_with_those_before_them(fed: int) -> None:
+    data = RANDOM[:300_000]
+    cutter = Cutter(DEFAULT_PARAMS)
+    before = cutter.feed(memoryview(data)[:fed]).lengths
+    assert before + cutter.finish(memoryview(data)[fed:]).lengths == lengths(cutter, data)
+
+
 def test_a_finished_cutter_starts_over() -> None:
     cutter = Cutter(DEFAULT_PARAMS)
     first = lengths(cutter, RANDOM)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from casync.errors import (
@@ -104,8 +103,11 @@ class HttpConnections:
             CasyncError: As `ask`. Nothing is repeated.
         """
         requests = [(url, self._fields(url, url, fields)) for url, fields in asked]
-        with self._server(asked[0][0]) as server:
+        server = self._take(asked[0][0])
+        try:
             return server.send_heads(requests)
+        finally:
+            server.end()
 
     def _fields(
         self, first: HttpUrl, url: HttpUrl, fields: Mapping[bytes, bytes]
@@ -122,7 +124,8 @@ class HttpConnections:
         self, method: str, url: HttpUrl, fields: Mapping[bytes, bytes], body: bytes
     ) -> HttpAnswer:
         """Sends a request until it is answered, without following redirects."""
-        with self._server(url) as server:
+        server = self._take(url)
+        try:
             retry = server.patience.retry()
             while True:
                 try:
@@ -139,10 +142,14 @@ class HttpConnections:
                     )
                 except UnreachableError as error:
                     server.patience.wait(retry, error)
+        finally:
+            server.end()
 
-    @contextmanager
-    def _server(self, url: HttpUrl) -> Iterator[HttpHost]:
-        """The server of a URL. Those that were used last are kept, and all that are in use."""
+    def _take(self, url: HttpUrl) -> HttpHost:
+        """The server of a URL, of which the caller must `end` the use.
+
+        Those that were used last are kept, and all that are in use.
+        """
         origin = url.server.origin
         with self._lock:
             server = self._servers.pop(origin, None) or HttpHost(url, self._options)
@@ -151,10 +158,7 @@ class HttpConnections:
             self._servers[origin] = server
         for each in old:
             each.close()
-        try:
-            yield server
-        finally:
-            server.end()
+        return server
 
     def _too_many(self) -> list[HttpHost]:
         """Takes out the servers without a request beyond those that are kept."""

@@ -12,7 +12,6 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Final, Self
 
 import httpcore
@@ -68,10 +67,11 @@ class HttpAnswer:
         self.status = response.status
         self._response = response
         self._server = server
-        self._fields: dict[str, list[str]] = {}
-        for name, value in response.headers:
-            text = value.decode("latin-1").strip()
-            self._fields.setdefault(name.decode("latin-1").lower(), []).append(text)
+        self._all = [
+            (name.decode("latin-1"), value.decode("latin-1").strip())
+            for name, value in response.headers
+        ]
+        self._first = dict(reversed(self._all))
         self._stream = response.stream
         self._stream.body_begins()
         self._begun = False
@@ -84,12 +84,17 @@ class HttpAnswer:
 
     def field(self, name: str) -> str:
         """The value of a field by its lower-case name; empty if there is none."""
-        return self._fields.get(name, [""])[0]
+        return self._first.get(name, "")
 
     @property
     def fields(self) -> dict[str, str]:
         """All fields by lower-case names; several of one name are joined with commas."""
-        return {name: ", ".join(values) for name, values in self._fields.items()}
+        if len(self._first) == len(self._all):
+            return self._first.copy()
+        found: dict[str, str] = {}
+        for name, value in self._all:
+            found[name] = f"{found[name]}, {value}" if name in found else value
+        return found
 
     def read_into(self, view: memoryview) -> int:
         """Reads the next bytes of the body, as they were sent; 0 at the end. See `AnswerBody`.
@@ -98,13 +103,13 @@ class HttpAnswer:
             UnreachableError: The connection broke, the body stalled, or is shorter than announced.
         """
         self._begin()
-        with self._server.translated(in_body=True):
+        with self._server.reading_body:
             return self._response.read_into(view)
 
     def body(self) -> Iterator[bytes]:
         """The body in blocks, in place of `read_into`, which raises the same."""
         self._begin()
-        with self._server.translated(in_body=True):
+        with self._server.reading_body:
             yield from self._response.body()
 
     def _begin(self) -> None:
@@ -141,6 +146,8 @@ class HttpHost:
 
     Attributes:
         users: Requests and open answers.
+        asking: Translates exceptions of httpcore in a with block, up to the head of an answer.
+        reading_body: The same for bodies.
     """
 
     def __init__(self, url: HttpUrl, options: SourceOptions) -> None:
@@ -160,6 +167,8 @@ class HttpHost:
         self._pool = HttpPool(route, self._line)
         self._lock = threading.Lock()
         self.users = 0
+        self.asking = _Translation(self, in_body=False)
+        self.reading_body = _Translation(self, in_body=True)
         self._in_vain = 0  # heads sent one behind the other of which few were answered, in a row
         self.patience = Patience(
             options.retry_for,
@@ -191,7 +200,7 @@ class HttpHost:
             headers.append((b"content-length", b"%d" % len(body)))
         self.begin()
         try:
-            with self.translated():
+            with self.asking:
                 response = self._pool.send(method, url.target, headers, body)
                 return HttpAnswer(method, url, response, self)
         except BaseException:
@@ -204,7 +213,7 @@ class HttpHost:
             return []
         retry = self.patience.retry()
         self._line.begin(min(self._timeout, retry.left), retry.flow)
-        with self.translated():
+        with self.asking:
             found = self._pool.send_heads(
                 [
                     (url.target, [(b"host", url.server.authority.encode()), *fields.items()])
@@ -224,12 +233,11 @@ class HttpHost:
         with self._lock:
             self.users -= 1
 
-    @contextmanager
-    def translated(self, *, in_body: bool = False) -> Iterator[None]:
-        """Translates exceptions of httpcore."""
+    def raise_for(self, caught: BaseException, *, in_body: bool) -> None:
+        """Raises what an exception of httpcore means, and any other one again."""
         origin = self.origin
         try:
-            yield
+            raise caught
         except (httpcore.TimeoutException, httpcore.NetworkError) as error:
             if self._line.stopped:
                 raise StoppedError("stopped") from error
@@ -256,6 +264,21 @@ class HttpHost:
             raise failed(
                 UnreachableError(f"{origin} closed the connection"), ObjectFaultKind.CONNECT
             ) from error
+
+
+class _Translation:
+    """A with block whose exceptions of httpcore are translated. Used by many threads at once."""
+
+    def __init__(self, host: HttpHost, *, in_body: bool) -> None:
+        self._host = host
+        self._in_body = in_body
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is not None:
+            self._host.raise_for(error, in_body=self._in_body)
 
 
 def _network_fault(error: Exception) -> ObjectFaultKind:

@@ -239,6 +239,8 @@ def _good(answer: HttpAnswer) -> HttpAnswer:
 
 def _is_folder(url: HttpUrl, answer: HttpAnswer) -> bool:
     """Whether a server led from a URL to the same one with a slash, as it does for folders."""
+    if answer.url == url:
+        return False
     asked, found = unquote_to_bytes(url.path), unquote_to_bytes(answer.url.path)
     return found == asked + b"/"
 
