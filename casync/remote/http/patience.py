@@ -60,6 +60,14 @@ class Patience:
         """Wakes the threads that wait; these and later ones get StoppedError."""
         self._stopped.set()
 
+    def waits(self, retry: Retry, error: UnreachableError) -> bool:
+        """As `wait`; returns false instead of raising `error`."""
+        try:
+            self.wait(retry, error)
+        except UnreachableError:
+            return False
+        return True
+
     def wait(self, retry: Retry, error: UnreachableError) -> None:
         """Waits before the next try, or raises `error`."""
         if self._is_known():

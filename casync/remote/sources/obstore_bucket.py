@@ -21,8 +21,8 @@ from casync.jobs.fault import ObjectFaultKind
 from casync.jobs.validators import Validators
 from casync.limits import MIB
 from casync.remote.sources.base import Listed, ListedFolder, ObjectAnswer, failed
-from casync.remote.sources.obstore_calls import ObstoreCalls
 from casync.remote.sources.obstore_errors import asking, status_of
+from casync.remote.sources.obstore_retries import PatientCalls
 from casync.remote.sources.obstore_stores import Cloud, make_store, server_of, split_address
 from casync.remote.sources.options import SourceOptions
 
@@ -65,7 +65,6 @@ class BucketOpener:
         self._options = options
         self._lock = threading.Lock()
         self._buckets: dict[tuple[str, str], ObstoreBucket] = {}
-        self._calls = ObstoreCalls()
 
     def open(self, address: str) -> tuple[ObstoreBucket, str]:
         """The bucket and the key of an address. See `casync.remote.sources.open`."""
@@ -73,13 +72,16 @@ class BucketOpener:
         with self._lock:
             found = self._buckets.get((cloud.scheme, name))
             if found is None:
-                found = ObstoreBucket(cloud, name, self._options, self._calls)
+                found = ObstoreBucket(cloud, name, self._options)
                 self._buckets[cloud.scheme, name] = found
         return found, key
 
     def close(self) -> None:
-        """Ends all calls. obstore closes connections that are not used."""
-        self._calls.close()
+        """Closes all buckets."""
+        with self._lock:
+            buckets = [*self._buckets.values()]
+        for bucket in buckets:
+            bucket.close()
 
 
 class ObstoreBucket:
@@ -89,20 +91,17 @@ class ObstoreBucket:
         cloud: Its cloud.
         name: Its name.
         options: How to reach it.
-        calls: Its calls, shared by the buckets that are closed together.
 
     Raises:
         UsageError: The endpoint is not a URL, or the file has no certificates.
         CasyncError: The certificates cannot be read.
     """
 
-    def __init__(
-        self, cloud: Cloud, name: str, options: SourceOptions, calls: ObstoreCalls
-    ) -> None:
+    def __init__(self, cloud: Cloud, name: str, options: SourceOptions) -> None:
         self.label = f"{cloud.scheme}://{name}"
         self.place = f"{self.label} at {server_of(cloud, options) or cloud.name}"
         self._cloud = cloud
-        self._calls = calls
+        self._calls = PatientCalls(self.label, cloud, options)
         with self._asking(self.label):
             self._store = make_store(cloud, name, options)
 
@@ -125,13 +124,8 @@ class ObstoreBucket:
     def list_below(self, prefix: str) -> Iterator[Listed]:
         """See `RemoteSource`."""
         with self._asking(f"{self.label}/{prefix}"):
-            pages = iter(obstore.list(self._store, prefix or None))
-        while True:
-            with self._asking(f"{self.label}/{prefix}"):
-                page = self._calls.wait(lambda: next(pages, None))
-            if page is None:
-                return
-            yield from map(_listed, page)
+            for page in self._calls.list(self._store, prefix or None):
+                yield from map(_listed, page)
 
     def list_folder(self, prefix: str) -> ListedFolder:
         """See `RemoteSource`."""
@@ -219,7 +213,7 @@ class ObstoreBucket:
             yield block
             if left > 0:
                 with self._asking(label):
-                    block = self._calls.wait(lambda: bytes(next(found.blocks, b"")))
+                    block = self._calls.once(lambda: bytes(next(found.blocks, b"")))
         if left > 0:
             raise failed(
                 UnreachableError(f"{label} ended {left} bytes too early"),

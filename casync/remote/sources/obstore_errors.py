@@ -30,7 +30,7 @@ from casync.jobs.fault import ObjectFaultKind
 from casync.remote.sources.base import failed
 from casync.remote.sources.obstore_stores import Cloud
 
-__all__ = ["asking", "is_about_the_bucket", "status_of"]
+__all__ = ["asking", "is_about_the_bucket", "is_before_contact", "loss_of", "status_of"]
 
 _STATUS: Final = re.compile(r"status code: (\d{3})")
 _CODE: Final = re.compile(r"<Code>([^<]*)</Code>|\(code: (\w+)\)")
@@ -38,10 +38,22 @@ _MESSAGE: Final = re.compile(r"<Message>([^<]*)</Message>")
 _CAUSE: Final = re.compile(r'(?:error|message): "([^"]*)"')
 """The innermost cause in the details of an error of the network."""
 
-_DENIED: Final = "AccessDenied"
+_DENIED: Final = frozenset({"AccessDenied", "ExpiredToken", "InvalidToken"})
+_NO_USER: Final = frozenset({"XAdminUserNotFound"})
+"""What versitygw calls an unknown key, with 404."""
+
 _NO_BUCKET: Final = frozenset({"NoSuchBucket", "ContainerNotFound"})
 """Codes of servers."""
 
+_NO_BUCKET_STEP: Final = "Check its name, or make it with the tools of your storage."
+_BUSY: Final = frozenset({408, 425, 429})
+"""Statuses below 500 of servers that may answer later."""
+
+_NETWORK: Final = "HttpError {"
+_CONNECTING: Final = re.compile(r"\bConnect,")
+_REFUSED: Final = "ConnectionRefused"
+_BAD_CERTIFICATE: Final = re.compile(r"InvalidCertificate\(\s*(\w+)")
+_NO_TLS: Final = "InvalidContentType"
 _SIGNS: Final = {
     ObjectFaultKind.DNS: "dns error",
     ObjectFaultKind.TIMEOUT: "kind: Timeout",
@@ -61,8 +73,19 @@ def status_of(error: Exception) -> int:
 
 
 def is_about_the_bucket(error: FileNotFoundError) -> bool:
-    """Whether not only an object is missing, but its bucket."""
-    return _code(str(error)) in _NO_BUCKET
+    """Whether not only an object is missing, but its bucket, or the user who asks."""
+    return _code(str(error)) in _NO_BUCKET | _NO_USER
+
+
+def is_before_contact(error: Exception) -> bool:
+    """Whether there was no connection."""
+    return _CONNECTING.search(str(error)) is not None
+
+
+def loss_of(error: Exception, bucket: str, cloud: Cloud) -> UnreachableError | None:
+    """What an error says of its server, if that may answer when it is asked again."""
+    found = _translated(error, bucket, bucket, cloud, "reach")
+    return found if isinstance(found, UnreachableError) else None
 
 
 @contextmanager
@@ -83,8 +106,11 @@ def asking(label: str, bucket: str, cloud: Cloud, verb: str = "read") -> Iterato
     except InvalidPathError as error:
         raise MalformedError(_first_line(error)) from error
     except FileNotFoundError as error:
-        what = f"bucket {bucket}" if is_about_the_bucket(error) else f"object {label}"
-        missing = NotFoundError(f"there is no {what}")
+        if _code(str(error)) in _NO_USER:
+            raise _translated(error, label, bucket, cloud, verb) from error
+        missing = NotFoundError(f"there is no object {label}")
+        if is_about_the_bucket(error):
+            missing = NotFoundError(f"there is no bucket {bucket}", next_step=_NO_BUCKET_STEP)
         raise failed(missing, ObjectFaultKind.HTTP, 404) from error
     except ValueError as error:
         wrong = UsageError(f"cannot request {label}: {_first_line(error)}")
@@ -110,16 +136,41 @@ def _translated(error: Exception, label: str, bucket: str, cloud: Cloud, verb: s
     reason = _reason(text, status)
     found: CasyncError
     is_denied = isinstance(error, PermissionDeniedError | UnauthenticatedError)
-    if is_denied or status in (401, 403) or (status == 0 and _code(text) == _DENIED):
+    code = _code(text)
+    if (
+        is_denied
+        or status in (401, 403)
+        or code in _NO_USER
+        or (status in (0, 400) and code in _DENIED)
+    ):
         found = DeniedError(f"may not {verb} {label}: {reason}", next_step=cloud.credentials)
     elif status == 404:
-        found = NotFoundError(f"there is no bucket {bucket}: {reason}")
-    elif 300 <= status < 500 or status == 501:
+        found = NotFoundError(f"there is no bucket {bucket}: {reason}", next_step=_NO_BUCKET_STEP)
+    elif found_tls := _tls_error(text, label, cloud):
+        found = found_tls
+    elif (300 <= status < 500 and status not in _BUSY) or status == 501:
         found = RemoteError(f"cannot {verb} {label}: {reason}", next_step=cloud.settings)
+    elif not status and _NETWORK not in text:
+        found = RemoteError(f"cannot {verb} {label}: {reason}")
     else:
-        step = "" if status else "Check the address, and the endpoint if one is set."
-        found = UnreachableError(f"cannot reach {label}: {reason}", next_step=step)
+        step = "" if status else f"Check that its server runs. {cloud.settings}"
+        refused = _REFUSED in text
+        found = UnreachableError(f"cannot reach {label}: {reason}", next_step=step, refused=refused)
     return failed(found, kind, status)
+
+
+def _tls_error(text: str, label: str, cloud: Cloud) -> RemoteError | None:
+    """The error for a certificate that is not trusted, or for a server without TLS."""
+    if _NO_TLS in text:
+        return RemoteError(
+            f"the server of {label} does not speak TLS", next_step="Try an http:// endpoint."
+        )
+    if certificate := _BAD_CERTIFICATE.search(text):
+        return RemoteError(
+            f"the certificate of the server of {label} is not trusted: {certificate[1]}",
+            next_step=cloud.authority,
+        )
+    return None
 
 
 def _network_fault(text: str) -> ObjectFaultKind:
@@ -141,7 +192,9 @@ def _reason(text: str, status: int) -> str:
     if _network_fault(text) is ObjectFaultKind.TIMEOUT:
         return "it does not answer in time"
     cause = _CAUSE.search(text)
-    return cause[1] if cause else text.splitlines()[0].rpartition(" - ")[2]
+    if cause is None:
+        return text.splitlines()[0].rpartition(" - ")[2]
+    return f"unknown host: {cause[1]}" if _SIGNS[ObjectFaultKind.DNS] in text else cause[1]
 
 
 def _code(text: str) -> str:

@@ -33,8 +33,8 @@ _ANSWER_SECONDS: Final = 600
 """Time limit of one answer: long enough for a range over a slow line."""
 
 _CONNECT_SECONDS: Final = 10
-_TRIES: Final = 1000
-"""More than fit into the time: `retry_for` bounds the retries."""
+_ONE_TRY: Final = 0
+"""Retries of the library: see `casync.remote.sources.obstore_retries`."""
 
 
 class Cloud(NamedTuple):
@@ -45,12 +45,14 @@ class Cloud(NamedTuple):
         name: Its name for people.
         credentials: What to do without credentials.
         settings: What to check if requests go wrong.
+        authority: What to do if a certificate is not trusted.
     """
 
     scheme: str
     name: str
     credentials: str
     settings: str
+    authority: str = "Add its authority to the certificates of the system."
 
 
 _S3: Final = Cloud(
@@ -59,6 +61,7 @@ _S3: Final = Cloud(
     "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SKIP_SIGNATURE=true for a public "
     "bucket.",
     "Check AWS_REGION and AWS_ENDPOINT_URL.",
+    "Give the file of its authority in AWS_CA_BUNDLE.",
 )
 _GS: Final = Cloud(
     "gs",
@@ -127,8 +130,7 @@ def make_store(cloud: Cloud, name: str, options: SourceOptions) -> ObjectStore:
         "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
     }
     retries: RetryConfig = {
-        "max_retries": _TRIES,
-        "retry_timeout": timedelta(seconds=options.retry_for),
+        "max_retries": _ONE_TRY,
     }
     if cloud is _GS:
         gs = cast("GCSConfig", dict(options.gs))

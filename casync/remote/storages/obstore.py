@@ -1,7 +1,7 @@
 """A prefix of a bucket as a storage: S3 (AWS, Ceph, versitygw, SeaweedFS), Google and Azure.
 
-Buckets are opened as sources open them, and obstore tries requests again as it does for sources. A
-conditional write that it tried again may be refused although the first try was carried out.
+Buckets are opened, and requests tried again, as those of sources are. A conditional write that was
+tried again may be refused although the first try was carried out.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
@@ -35,8 +36,8 @@ from casync.errors import (
 )
 from casync.jobs.address import redacted
 from casync.limits import MIB
-from casync.remote.sources.obstore_calls import ObstoreCalls
 from casync.remote.sources.obstore_errors import asking, is_about_the_bucket, status_of
+from casync.remote.sources.obstore_retries import PatientCalls
 from casync.remote.sources.obstore_stores import Cloud, make_store, server_of, split_address
 from casync.remote.sources.options import SourceOptions
 from casync.remote.storages.joined_ranges import GAP_BYTES, join_ranges, take_ranges
@@ -124,7 +125,7 @@ class ObstoreStorage:
         self._retry_for = options.retry_for
         self._form = TagForm.QUOTED
         self._closed = threading.Event()
-        self._calls = ObstoreCalls()
+        self._calls = PatientCalls(self._label, cloud, options)
         with self._asking("", "open"):
             self._store = make_store(cloud, bucket, options)
             patient = replace(options, timeout=max(options.timeout, _UPLOAD_SECONDS))
@@ -253,31 +254,27 @@ class ObstoreStorage:
         """See `ObjectStorage`."""
         self._path(key)
         with self._asking(key, "write"):
-            try:
-                done = self._put(key, data, _condition(tag, self._form))
-            except PreconditionError:
-                return None
-            except FileNotFoundError as error:
-                if is_about_the_bucket(error):
-                    raise
-                return None
-            except AlreadyExistsError as error:  # 409, of which the library has tried enough
-                raise self._conflict(key) from error
-        return _tag(done["e_tag"], done["version"])
+            for pause in self._pauses():
+                try:
+                    done = self._put(key, data, _condition(tag, self._form))
+                except PreconditionError:
+                    return None
+                except FileNotFoundError as error:
+                    if is_about_the_bucket(error):
+                        raise
+                    return None
+                except AlreadyExistsError:
+                    self._pause(pause)
+                else:
+                    return _tag(done["e_tag"], done["version"])
+        raise self._conflict(key)
 
     def list(self, prefix: str = "") -> Iterator[ListedKey]:
         """See `ObjectStorage`."""
         self._check_open()
         folder = f"{self._prefix}{prefix}".rpartition("/")[0]  # the library lists no other prefixes
         with self._asking(prefix, "list"):
-            pages = iter(obstore.list(self._store, folder or None))
-        while True:
-            self._check_open()
-            with self._asking(prefix, "list"):
-                page = self._calls.wait(lambda: next(pages, None))
-            if page is None:
-                return
-            for meta in page:
+            for meta in chain.from_iterable(self._calls.list(self._store, folder or None)):
                 key = meta["path"].removeprefix(self._prefix)
                 if meta["path"].startswith(f"{self._prefix}{prefix}") and key:
                     modified = (meta["last_modified"] - _EPOCH).total_seconds()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from casync.bucket_stores import namespace_address, open_bucket_store, tables_folder
-from casync.errors import NoStoreError
+from casync.errors import DeniedError, NoStoreError, NotFoundError, UnreachableError
 from casync.remote.sources.options import SourceOptions
 from casync.store.bucket.store import BucketStore
 from casync.store.lmdb.tokens import known_tokens
@@ -72,7 +72,13 @@ class BucketStores:
         Raises:
             CasyncError: As `open_bucket_store`.
         """
-        return self._served("", create=is_first and self._creates, read_only=not self._keeps)
+        try:
+            return self._served("", create=is_first and self._creates, read_only=not self._keeps)
+        except UnreachableError as error:
+            refusal = error.__cause__  # there are no clients yet that it would mislead
+            if isinstance(refusal, DeniedError | NotFoundError):
+                raise refusal from None
+            raise
 
     def open_for_clients(self, namespace: str, *, read_only: bool) -> BucketStore:
         """See `ServedStores`. The tables are not brought to the head."""
