@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Final, TypeVar
@@ -117,6 +117,15 @@ class SiteContents:
         """
         with self._reading(ident) as found:
             yield from (row.part for row in found.segments)
+
+    def archives(self, ident: ManifestId) -> Set[bytes]:
+        """The ids of the archives of which the map of a manifest has the member indexes.
+
+        Raises:
+            MalformedError: Its map is missing, or damaged.
+        """
+        with self._reading(ident) as found:
+            return found.indexes.keys()
 
     def chunks(
         self, ident: ManifestId, passed: set[bytes]

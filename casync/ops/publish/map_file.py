@@ -20,13 +20,13 @@ from casync.bucket.map import (
 from casync.errors import DamagedObjectError
 from casync.ids import ID_BYTES, ChunkId, Kind, ManifestId
 from casync.limits import MAX_BATCH_IDS, NODE_MAX_RECORDS
-from casync.objects.below import Below, Reached, Seen, walk_nodes
+from casync.objects.below import Below, Reached
 from casync.objects.manifest import decode_manifest
-from casync.objects.node import Content, Record, encode_records
+from casync.objects.node import Record, encode_records
+from casync.ops.publish.member_indexes import PublishedIndexes
 from casync.ops.publish.place_table import PlaceTable, SegmentPlace
 from casync.ops.publish.segments import SegmentWriter
 from casync.store.base import Absence, ObjectSource
-from casync.store.member_indexes import IndexedStore
 from casync.store.proved import Lost, ProvedReader
 
 __all__ = ["MapMaker"]
@@ -91,7 +91,7 @@ class MapMaker:
         rows: dict[SessionPart, int] = {}
         parts: list[tuple[int, bytes, int]] = []
         with tempfile.TemporaryFile() as body:
-            indexes = _Indexes(self._source)
+            indexes = PublishedIndexes(self._source)
             below = Below(plain.plain, meet=indexes.meet)
             walks = chain(below.walk(manifest), indexes.walk(below.nodes))
             for batch in _batches(walks):
@@ -127,45 +127,6 @@ class MapMaker:
             self.stored += place.stored
         self._table.add(fresh.items())
         return places | fresh
-
-
-class _Indexes:
-    """The member indexes of the archives below a manifest, as far as the source has them whole.
-
-    Attributes:
-        found: The indexes, by the ids of the archives' contents.
-    """
-
-    def __init__(self, source: ObjectSource) -> None:
-        self.found: dict[bytes, Content] = {}
-        self._source = source
-        self._store = source if isinstance(source, IndexedStore) else None
-
-    def meet(self, contents: Sequence[Content]) -> None:
-        """Looks for the indexes of contents."""
-        if self._store is None:
-            return
-        for content in contents:
-            index = self._store.member_index(content.id) if content.length else None
-            if index is not None and self._is_whole(index):
-                self.found[content.id] = index
-
-    def walk(self, seen: Seen) -> Iterator[Reached]:
-        """Visits what the indexes consist of."""
-        contents = list(self.found.values())
-        yield Reached(
-            None, chunks=[Record(one.id, one.length) for one in contents if not one.level]
-        )
-        yield from walk_nodes(contents, ProvedReader(self._source).found, seen, strict=False)
-
-    def _is_whole(self, index: Content) -> bool:
-        chunks = [Record(index.id, index.length)] if not index.level else []
-        for reached in walk_nodes([index], ProvedReader(self._source).found, {}, strict=False):
-            if reached.fault is not None:
-                return False
-            chunks += reached.chunks
-        ids = [ChunkId(chunk.id) for chunk in chunks]
-        return None not in self._source.stat(Kind.CHUNK, ids)
 
 
 def _batches(walk: Iterable[Reached]) -> Iterator[list[_Listing]]:

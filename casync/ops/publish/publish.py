@@ -19,6 +19,7 @@ from casync.ids import ManifestId
 from casync.names.name import Name, NameRecord
 from casync.ops.publish.contents import SiteContents
 from casync.ops.publish.map_file import MapMaker
+from casync.ops.publish.member_indexes import indexed_archives
 from casync.ops.publish.place_table import PlaceTable
 from casync.ops.publish.segments import SegmentWriter
 from casync.store.base import ManifestSource
@@ -47,7 +48,7 @@ class Published(NamedTuple):
 
     Attributes:
         names: The newest version of each name.
-        manifests: Manifests that the site did not have.
+        manifests: Manifests whose maps the site did not have, or not with all member indexes.
         chunks: Chunks that it did not have.
         stored: Bytes of their payloads.
         dropped: Names and old versions that are gone.
@@ -186,9 +187,10 @@ def _make_maps(
     doomed: set[str],
     progress: Progress,
 ) -> _Made:
-    """Makes the maps that are missing or doomed, and packs the chunks that they need."""
+    """Makes the maps that are missing, doomed or lack an index, and packs what they need."""
     there = site.map_ids()
     usable = {ident for ident in there if ident in named or map_key(ident) not in doomed}
+    usable -= {ident for ident in wanted & usable if _lacks_index(site, source, ident)}
     lacking = sorted(wanted - usable)
     if not lacking:
         return _NOTHING
@@ -209,6 +211,12 @@ def _make_maps(
                 needed.update(maker.make(ident, out))
                 site.storage.put(map_key(ident), out)
     return _Made(lacking, needed, maker.chunks, maker.stored)
+
+
+def _lacks_index(site: SiteContents, source: ManifestSource, ident: ManifestId) -> bool:
+    """Whether an index was made of an archive after the map that should have it."""
+    archives = indexed_archives(source, ident)
+    return bool(archives) and not archives <= site.archives(ident)
 
 
 def _sweep(

@@ -172,6 +172,7 @@ class SiteSegments:
                 segment = self._segment(row)
                 known = len(segment.rows)
                 fresh = segment.rows.ask(sorted(rows))
+                self._forget_used(segment, {start for start, _ in rows}.difference(dict(fresh)))
                 self._rows += len(segment.rows) - known
                 segment.before = segment.asked
                 segment.asked += self._budget.ask(fresh)
@@ -185,6 +186,12 @@ class SiteSegments:
                     self._budget.waste(segment.rows.unasked(span.open))
                     segment.rows.release(span.open)
             self._forget_rows()
+
+    def _forget_used(self, segment: _Segment, starts: set[int]) -> None:
+        """Releases rows that are asked for again and are no longer in memory."""
+        for span in segment.spans:
+            starts = {start for start in starts if not span.start <= start < span.end}
+        segment.rows.release(starts)
 
     def _kept(self, row: SegmentRow, place: ChunkPlace) -> _Span | None:
         """The span in memory, or on its way, that has a record."""

@@ -30,15 +30,20 @@ from casync.errors import (
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.names.name import Name, parse_name
 from casync.names.name_update import NameUpdate
+from casync.objects.chunker import DEFAULT_PARAMS
 from casync.objects.codec import Packed
+from casync.objects.manifest import Manifest, encode_manifest
+from casync.objects.node import Content
 from casync.ops.publish.contents import SiteContents
 from casync.ops.publish.dry_run import UnwrittenStorage
 from casync.ops.publish.publish import Published, PublishOptions, publish, unpublish
-from casync.store.base import Absence, Batch
+from casync.store.base import Absence, Batch, ManifestState
 from casync.store.memory import MemoryStore
+from tests.contract.store_contract import pack
 from tests.support.memory_storage import MemoryStorage
 from tests.support.preparing import noise
 from tests.support.pulling import put
+from tests.support.tree_objects import Objects, file
 
 DAY = 86400
 NOW = 1_800_000_000
@@ -101,6 +106,36 @@ def test_a_repeat_sends_and_writes_nothing(publisher: Publisher) -> None:
     before = dict(publisher.storage.objects)
     again = publisher.publish()
     assert (again.manifests, again.chunks, again.stored) == (0, 0, 0)
+    assert publisher.storage.objects == before
+
+
+@pytest.mark.parametrize("in_folder", [False, True])
+def test_a_repeat_adds_the_index_that_was_made_of_an_archive(
+    publisher: Publisher, in_folder: bool
+) -> None:
+    world = Objects()
+    archive = world.content(b"archive")
+    manifest = Manifest("file", DEFAULT_PARAMS, archive)
+    if in_folder:
+        manifest = world.tree(file(b"a.tar", archive))
+    head = pack(encode_manifest(manifest), Kind.MANIFEST)
+    ident = ManifestId(head.id)
+    publisher.store.commit(
+        Batch(
+            objects=[*map(pack, world.plain.values()), head],
+            manifests=[(ident, ManifestState.FULL, manifest.length)],
+            names=[NameUpdate(VM, ident)],
+        )
+    )
+    publisher.publish()
+    assert not SiteContents(publisher.storage).archives(ident)
+    index = Content(0, pack(b"index").id, 5)
+    indexed = Batch(objects=[pack(b"index")], member_indexes=[(archive.id, index)])
+    publisher.store.commit(indexed)
+    assert publisher.publish().chunks == 1
+    assert SiteContents(publisher.storage).archives(ident) == {archive.id}
+    before = dict(publisher.storage.objects)
+    assert publisher.publish().manifests == 0
     assert publisher.storage.objects == before
 
 

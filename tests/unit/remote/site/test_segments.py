@@ -88,6 +88,16 @@ def test_a_segment_that_is_read_in_a_row_takes_few_requests() -> None:
     assert site.bytes <= len(next(iter(site.files.values())))
 
 
+def test_what_is_read_again_takes_a_request_for_each_window() -> None:
+    """As a member of a compressed archive after the pass that made the index."""
+    site = Site([1000])
+    site.get(site.ids[0])
+    first = len(site.read)
+    for some in batches(site.ids[0][300:600], 100):
+        site.get(some)
+    assert len(site.read) == first + 3
+
+
 def test_threads_that_share_segments_read_nothing_twice() -> None:
     site = Site([900, 150, 150])
     # Each batch needs much of the first segment, and a little of each of the others.
