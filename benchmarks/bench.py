@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.corpora.corpus import Corpus
-from benchmarks.measure import Command, CommandError, Run, run
+from benchmarks.measure import Command, CommandError, LimitError, Run, run
 from benchmarks.peers.contender import Contender
 from benchmarks.peers.ours import Ours
 from benchmarks.scene import Scene, scene
@@ -147,8 +147,11 @@ class Bench:
             What happened; None, and a note in the sheet, when a peer failed or took too long.
         """
         peer.prove()
+        done: Run | None = None
         try:
             done = run(command, sample=sample)
+        except LimitError:
+            pass
         except CommandError as failure:
             if isinstance(peer, Ours):
                 raise
@@ -160,9 +163,8 @@ class Bench:
         if self.choices.before is not None:
             places[self.choices.before] = "$BEFORE"
         self.sheet.commands.setdefault(case, {})[name] = command.shown(places)
-        if not done.finished:
+        if done is None:
             self.sheet.add(case, name, gave_up_after=command.limit)
             self.sheet.note(f"{case}: {name} was ended after {command.limit:.0f} s")
             print(f"  {case}: {name} was ended after {command.limit:.0f} s", flush=True)
-            return None
         return done

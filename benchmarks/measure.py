@@ -24,6 +24,10 @@ class CommandError(Exception):
     """A measured command failed; the message has its last output."""
 
 
+class LimitError(CommandError):
+    """A command took longer than its limit, and was ended."""
+
+
 @dataclass(frozen=True)
 class Command:
     """A command line with its surroundings.
@@ -34,7 +38,7 @@ class Command:
         env: Variables to set in addition to the environment.
         stdin: A file to read from; none is /dev/null.
         stdout: A file to write to; none keeps the output in memory.
-        limit: Seconds after which it is ended and counts as unfinished.
+        limit: Seconds after which it is ended, which is a `LimitError`.
         wanted: Exit statuses that mean success.
     """
 
@@ -69,7 +73,6 @@ class Run:
     Attributes:
         seconds: From before its start until after its end.
         cpu: Seconds of CPU time, user and system, with all children that it waited for.
-        finished: False if the limit ended it.
         out: Its stdout, unless that went to a file.
         memory: Peak of anonymous and shared memory over all its processes, in bytes, if sampled.
         processes: Peak number of its processes, if sampled.
@@ -77,7 +80,6 @@ class Run:
 
     seconds: float
     cpu: float
-    finished: bool
     out: str
     memory: int | None = None
     processes: int | None = None
@@ -98,6 +100,7 @@ def run(
 
     Raises:
         CommandError: It ended with an error.
+        LimitError: Its limit ended it.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         stdin = command.stdin.open("rb") if command.stdin else None
@@ -127,18 +130,20 @@ def run(
         process.returncode = os.waitstatus_to_exitcode(status)
         if sampler:
             sampler.stop()
-        finished = not watch.stop()
+        was_ended = watch.stop()
         for file in (stdin, stdout):
             if file:
                 file.close()
         text = _read(out)
-        if finished and process.returncode not in command.wanted:
+        if was_ended and kill_after is None:
+            raise LimitError(f"{command.shown({})}: ended after {limit:.0f} s")
+        if not was_ended and process.returncode not in command.wanted:
             last = (_read(err) or text).strip()[-600:]
             raise CommandError(f"{command.shown({})}: status {process.returncode}: {last}")
     cpu = usage.ru_utime + usage.ru_stime
     if sampler is None:
-        return Run(seconds, cpu, finished, text)
-    return Run(seconds, cpu, finished, text, sampler.memory, sampler.processes)
+        return Run(seconds, cpu, text)
+    return Run(seconds, cpu, text, sampler.memory, sampler.processes)
 
 
 def _read(file: IO[bytes]) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.bench import Bench
 from benchmarks.corpora.corpus import MIB
+from benchmarks.measure import Command
 from benchmarks.peers.contender import Mode, Task
 from benchmarks.scene import copy, data_ranges
 from benchmarks.suites.sizes import HALF
@@ -25,6 +26,8 @@ LENGTH = 16 * GIB
 DATA = 5 * GIB
 EXTENT = 16 * MIB
 EDIT_BYTES = 4096
+LIMIT_SECONDS = 900.0
+"""For each command, at scale 1."""
 
 
 def measure(bench: Bench) -> None:
@@ -39,22 +42,27 @@ def measure(bench: Bench) -> None:
         place = where.place(ours)
         old, new = where.files / "old.img", where.files / "new.img"
         make(old, bench.choices.scale)
-        bench.quietly([ours.prepare(old, place)])
+        bench.quietly([patient(ours.prepare(old, place), bench)])
         out = where.target(".img")
         copy(old, new)
         old.rename(out)
         changed = edit(new)
-        bench.quietly([ours.prepare(new, place)])
+        bench.quietly([patient(ours.prepare(new, place), bench)])
         wanted = digest(new)
         new.unlink()
         time.sleep(REST_SECONDS)
-        bench.quietly([remember(ours, place, out, "16KiB")])
+        bench.quietly([patient(remember(ours, place, out, "16KiB"), bench)])
         with where.origin.serving(ours, place) as server:
             task = Task(new.stem, server.url, out, mode=Mode.IN_PLACE)
-            command = replace(telling(ours.pull(task, place)), limit=1800.0)
+            command = patient(telling(ours.pull(task, place)), bench)
             bench.measure(SPARSE, ours, command, where, sample=True, after=received)
         bench.sheet.add(SPARSE, ours.name, changed=changed)
         assert digest(out) == wanted
+
+
+def patient(command: Command, bench: Bench) -> Command:
+    """A command that may take long, as the image is large."""
+    return replace(command, limit=LIMIT_SECONDS * max(bench.choices.scale, 1))
 
 
 def make(path: Path, scale: float) -> None:

@@ -40,7 +40,7 @@ def test_only_files_that_were_sent_whole_count_as_fetched(tmp_path: Path) -> Non
 
 def test_our_own_counters_are_those_of_the_document() -> None:
     said = {"finished_cnt": 20, "skipped_cnt": 15, "error_cnt": 2}
-    assert counted(Run(1.0, 1.0, True, json.dumps(said))) == (18, 15)
+    assert counted(Run(1.0, 1.0, json.dumps(said))) == (18, 15)
 
 
 def test_each_program_fills_the_same_target(tmp_path: Path) -> None:
