@@ -24,7 +24,7 @@ from casync.ids import Buffer, ChunkId, chunk_id
 from casync.limits import KIB, MIB
 from casync.objects.chunker import ChunkerParams, Cutter
 from casync.objects.codec import Packer
-from casync.objects.record import records_of
+from casync.objects.record import record_parts
 
 __all__ = [
     "ANSWER",
@@ -152,8 +152,8 @@ class CutterWorker:
         """Packs the chunks of a slot whose byte in `chosen` is not 0."""
         slot = self._slots[number]
         chunks = list(compress(slot.chunks, chosen))
-        records = records_of(self._packer, chunks)
-        self._put(number, [b"".join(map(SIZE.pack, records.sizes)), records.data])
+        sizes, parts = record_parts(self._packer, chunks)
+        self._put(number, [b"".join(map(SIZE.pack, sizes)), *parts])
         return ChildAnswer(len(chunks), False)
 
     def _put(self, slot: int, parts: list[Buffer]) -> None:

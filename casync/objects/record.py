@@ -27,6 +27,7 @@ __all__ = [
     "check_bytes",
     "decode_record",
     "encode_record",
+    "record_parts",
     "records_of",
     "sound_record",
 ]
@@ -136,15 +137,22 @@ def encode_record(kind: int, codec: Codec, length: int, ident: bytes, payload: B
 
 def records_of(packer: Packer, chunks: Sequence[tuple[ObjectId, Buffer]]) -> ChunkRecords:
     """Packs distinct chunks, each with its id, which was computed from these bytes."""
+    sizes, parts = record_parts(packer, chunks)
     ids = [ident for ident, _ in chunks]
     lengths = [len(plain) for _, plain in chunks]
+    return ChunkRecords(ids, lengths, sizes, memoryview(b"".join(parts)))
+
+
+def record_parts(
+    packer: Packer, chunks: Sequence[tuple[ObjectId, Buffer]]
+) -> tuple[list[int], list[Buffer]]:
+    """As `records_of`: bytes of each record, and the buffers of all of them, end to end."""
     payloads = packer.encode([plain for _, plain in chunks])
     parts: list[Buffer] = []
-    for ident, length, payload in zip(ids, lengths, payloads, strict=True):
-        codec = Codec.ZSTD if len(payload) < length else Codec.RAW
-        parts += encode_record(Kind.CHUNK, codec, length, ident, payload), payload
-    sizes = [RECORD_BYTES + len(payload) for payload in payloads]
-    return ChunkRecords(ids, lengths, sizes, memoryview(b"".join(parts)))
+    for (ident, plain), payload in zip(chunks, payloads, strict=True):
+        codec = Codec.ZSTD if len(payload) < len(plain) else Codec.RAW
+        parts += encode_record(Kind.CHUNK, codec, len(plain), ident, payload), payload
+    return [RECORD_BYTES + len(payload) for payload in payloads], parts
 
 
 def decode_record(data: Buffer, offset: int) -> SegmentRecord:

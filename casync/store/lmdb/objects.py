@@ -125,7 +125,7 @@ class Objects:
             keys = sorted({prefix + ident for ident in ids[start : start + MAX_BATCH_IDS]})
             with self._reading() as txn:
                 found = txn.cursor(self._databases["index"]).getmulti(keys)
-                generations.update((bytes(key[1:]), decode_generation(row)) for key, row in found)
+                generations |= {bytes(key[1:]): decode_generation(row) for key, row in found}
         return generations
 
     def _copy(

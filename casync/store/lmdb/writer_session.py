@@ -49,7 +49,8 @@ class Session:
         self._locks: ByteLocks | None = None
         self._number = 0
         self._since = 0  # the generation that the session began in; 0 before
-        self._holding_all = False
+        self._hold = 0  # which of the session's holds on all objects is in effect; 0 if none is
+        self._holds = 0
         self._promised: set[bytes] = set()  # keys of objects older than that
 
     def known(self, kind: Kind, ids: Sequence[ObjectId]) -> list[bool]:
@@ -58,22 +59,34 @@ class Session:
         Raises:
             NoSpaceError, WriteError: The promise cannot be recorded.
         """
-        since = self._since  # objects that are read from here on are safe from this generation on
+        # What is read from here on is safe from this generation on, and during this hold.
+        since, hold = self._since, self._hold
         found = self._objects.generations(kind, ids)
         if found and (not since or min(found.values()) < since):
-            found = self._promise(kind, ids)
+            found = self._promise(kind, ids, found, hold)
         return [ident in found for ident in ids]
 
-    def _promise(self, kind: Kind, ids: Sequence[ObjectId]) -> dict[bytes, int]:
-        """Protects objects, some of which are older than the session; returns those found."""
+    def _promise(
+        self, kind: Kind, ids: Sequence[ObjectId], found: dict[bytes, int], hold: int
+    ) -> dict[bytes, int]:
+        """Protects objects, some of which are older than the session; returns those found.
+
+        Args:
+            kind: Their kind.
+            ids: The objects.
+            found: Those found before, with their generations.
+            hold: The hold that was in effect when they were found.
+        """
         with self._mutex:
             if not self._since:
                 self._begin(lambda _: None)
-            found = self._objects.generations(kind, ids)
+            if not hold or hold != self._hold:
+                found = self._objects.generations(kind, ids)
             if any(generation < self._since for generation in found.values()):
-                if not self._holding_all:
+                if not self._hold:
                     self._put_floor(0)
-                    self._holding_all = True
+                    self._holds += 1
+                    self._hold = self._holds
                     found = self._objects.generations(kind, ids)
                 prefix = index_prefix(kind)
                 old = (i for i, generation in found.items() if generation < self._since)
@@ -108,7 +121,7 @@ class Session:
 
             result = self._write(write, need, self._since)
             self._promised.clear()
-            self._holding_all = False
+            self._hold = 0
             return result
 
     def _begin(self, action: Callable[[Txn], _T], need: int = 0) -> _T:

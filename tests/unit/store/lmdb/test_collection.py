@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from casync.errors import DamagedStoreError, WriteError
-from casync.ids import Kind
+from casync.ids import Kind, ObjectId
 from casync.names.name import parse_name
 from casync.names.name_update import NameUpdate
 from casync.ops.upkeep.gc import CollectOptions, collect
@@ -174,6 +175,55 @@ def test_many_promises_are_renewed_without_a_commit(
         writer.known(Kind.CHUNK, [loose[3].id])
         assert collection.delete(dead).objects == 1  # the others are of the current generation
         assert here(writer, loose) == [True] * 4 + [False]
+
+
+def test_what_is_found_while_everything_is_held_is_promised_without_another_look(
+    path: Path, store: LmdbStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loose = chunks(5, 1)
+    store.commit(Batch(objects=loose))
+    store.close()
+    with reopened(path) as writer, writer.collection(window=0) as collection:
+        dead = list(collection.dead(unmarked))
+        writer.known(Kind.CHUNK, [loose[0].id])
+        looks = []
+        objects = writer._session._objects
+        generations = objects.generations
+
+        def look(kind: Kind, ids: Sequence[ObjectId]) -> dict[bytes, int]:
+            looks.append(ids)
+            return generations(kind, ids)
+
+        monkeypatch.setattr(objects, "generations", look)
+        assert writer.known(Kind.CHUNK, [loose[1].id]) == [True]
+        assert looks == [[loose[1].id]]
+        writer.commit(Batch())
+        assert collection.delete(dead).objects == 3
+        assert here(writer, loose) == [True, True, False, False, False]
+
+
+def test_what_is_found_before_a_hold_ends_is_looked_for_again(
+    path: Path, store: LmdbStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loose = chunks(5, 1)
+    store.commit(Batch(objects=loose))
+    store.close()
+    with reopened(path) as writer, writer.collection(window=0) as collection:
+        dead = list(collection.dead(unmarked))
+        writer.known(Kind.CHUNK, [loose[0].id])
+        objects = writer._session._objects
+        generations = objects.generations
+
+        def too_early(kind: Kind, ids: Sequence[ObjectId]) -> dict[bytes, int]:
+            found = generations(kind, ids)
+            monkeypatch.undo()
+            writer.commit(Batch())  # ends the hold
+            assert collection.delete([d for d in dead if d.id == loose[1].id]).objects == 1
+            writer.known(Kind.CHUNK, [loose[2].id])  # begins another one
+            return found
+
+        monkeypatch.setattr(objects, "generations", too_early)
+        assert writer.known(Kind.CHUNK, [loose[1].id]) == [False]
 
 
 def test_a_dry_run_changes_nothing(path: Path, store: LmdbStore) -> None:
