@@ -1,15 +1,14 @@
 """The tables of a store in a bucket, and their commits (docs/FORMAT.md section 11.6).
 
-A transaction runs on this host's tables, which stand at the head. What it changes is written as a
-run, and the head is swapped before LMDB commits. If another host was faster, its runs are applied,
-and the transaction runs again. docs/adr/0016 has the reasons.
+A transaction is tried out on this host's tables, which stand at the head. What it changes is
+written as a run, the head is swapped, and then the tables are changed. If another host was faster,
+its runs are applied, and the transaction runs again. docs/adr/0016 has the reasons.
 """
 
 from __future__ import annotations
 
 import math
 import random
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,17 +18,14 @@ from operator import itemgetter
 from pathlib import Path
 from typing import ClassVar, Final, TypeVar
 
-from casync.bucket.collect import SESSION_SILENCE
 from casync.bucket.commit import (
     NewRun,
     after_merge,
     after_swap,
     plan_merge,
-    with_session,
-    without_session,
 )
-from casync.bucket.head import NO_FLOOR, BucketHead
-from casync.bucket.keys import SESSION_BYTES, run_key
+from casync.bucket.head import BucketHead
+from casync.bucket.keys import run_key
 from casync.bucket.lineage import commit_change
 from casync.bucket.run import encode_run
 from casync.bucket.storage import ObjectStorage, StoredObject
@@ -43,35 +39,27 @@ from casync.store.bucket.catch_up import CatchUp, HeadMovedError
 from casync.store.bucket.head_view import HeadView
 from casync.store.bucket.host_sessions import HostSessions
 from casync.store.bucket.merging import merged_run
-from casync.store.bucket.recorder import Recorder
-from casync.store.bucket.segments import NoSessionError, SegmentUploads
+from casync.store.bucket.own_session import TRIES, OwnSession
+from casync.store.bucket.segments import NoSessionError, NotUploadedError, SegmentUploads
 from casync.store.bucket.session_parts import SessionParts
 from casync.store.bucket.staged_uploads import StagedUploads
 from casync.store.bucket.state_reader import StateReader
-from casync.store.bucket.tables import (
-    HOST_DATABASES,
-    Standing,
-    changed_run,
-    put_standing,
-    read_standing,
-)
+from casync.store.bucket.tables import HOST_DATABASES, Standing, read_standing
+from casync.store.bucket.trial import TriedCommit, replay, try_out
 from casync.store.lmdb.environment import Environment, Txn
-from casync.store.lmdb.meta import read_generation
 from casync.store.lmdb.pending import Pending
 
 __all__ = ["BucketEnvironment"]
 
 _T = TypeVar("_T")
 
-_TRIES: Final = 1000
-"""Swaps that one commit may lose: with six writers it loses a few."""
-
 _PAUSE_SECONDS: Final = 0.02
-_HEARD_SECONDS: Final = SESSION_SILENCE // 4
-"""Silence after which a reader says that the session of its process lives."""
-
 _SEEN_SECONDS: Final = 1.0
 """Age of the tables from which on a reader looks for a newer head."""
+
+
+class _UndoneError(CasyncError):
+    """Ends a transaction of which nothing is to stay."""
 
 
 class BucketEnvironment(Environment):
@@ -103,9 +91,9 @@ class BucketEnvironment(Environment):
         self.storage = storage
         self.clock = clock
         self.commits = True  # whether anything may be written
-        self.holds_promises = False  # whether the store must be opened again if its session ends
         self._store_id = store_id
         self._turn = threading.RLock()  # one commit of this process at a time
+        self._bringing = threading.RLock()  # one thread brings the tables on; taken after _turn
         self._parts = SessionParts()
         self._state = StateReader(storage, store_id)
         self._catch_up = CatchUp(self, partial(self.write_here, need=8 * MIB), self._state)
@@ -115,6 +103,14 @@ class BucketEnvironment(Environment):
         self._staging = StagedUploads(self, uploads, self._keep_open)
         self._hosts = HostSessions(self)
         self._heads = HeadView(storage, self._state)
+        self.own = OwnSession(
+            self._hosts,
+            self._heads,
+            self._parts,
+            self.refresh,
+            partial(self.write_here, need=MIB),
+            clock,
+        )
         self._uploads: SegmentUploads | None = None
 
     # -- Reading ------------------------------------------------------------------------------
@@ -123,15 +119,16 @@ class BucketEnvironment(Environment):
     def reading(self) -> Iterator[Txn]:
         """As `Environment.reading`. Sees what other hosts committed a second ago.
 
-        Does not wait for a commit of another thread, which moves the tables on.
+        Does not wait for another thread that brings the tables on.
         """
         is_due = time.monotonic() - self._looked > self.looks_after
         is_inside = getattr(self._local, "is_inside", False)
-        if is_due and not is_inside and self._turn.acquire(blocking=False):
+        if is_due and not is_inside and self._bringing.acquire(blocking=False):
             try:
-                self.keep_session(self.refresh())
+                head = self.refresh()
             finally:
-                self._turn.release()
+                self._bringing.release()
+            self.keep_session(head)
         with super().reading() as txn:
             yield txn
 
@@ -145,9 +142,9 @@ class BucketEnvironment(Environment):
             DamagedStoreError: The head or a run is damaged, or the bucket was rolled back.
             CasyncError: The bucket cannot be read.
         """
-        with self._turn:
+        with self._bringing:
             given = self._heads.take(stored) if stored is not None else None
-            for _ in range(_TRIES):
+            for _ in range(TRIES):
                 with suppress(HeadMovedError):
                     return self._bring(given)
                 given = None
@@ -209,24 +206,122 @@ class BucketEnvironment(Environment):
         with self._turn:
             self._uploads = self._staging.take()
             try:
-                for attempt in range(_TRIES):
-                    recent = self._heads.recent if not attempt else None
-                    head = recent or self.refresh()
-                    self._check_session(head)
-                    run = partial(self._mirrored, action, head, floor, edit, recent is None)
-                    try:
-                        result = self.write_here(run, need=need)
-                    except HeadMovedError:
-                        time.sleep(random.random() * _PAUSE_SECONDS * min(attempt, 10))  # noqa: S311
-                        continue
-                    except NoSessionError:
-                        self._open_session()
-                        continue
-                    self._merge_runs()
-                    return result
+                result = self._commit(action, need, floor, edit)
             finally:
                 self._uploads = None
+            self._merge_runs()
+            return result
+
+    def _commit(
+        self,
+        action: Callable[[Txn], _T],
+        need: int,
+        floor: Callable[[int], int] | None,
+        edit: Callable[[BucketHead], BucketHead] | None,
+    ) -> _T:
+        is_moved = False
+        for attempt in range(TRIES):
+            recent = self._heads.recent if not is_moved else None
+            head = recent or self.refresh()
+            self.own.check(head)
+            try:
+                return self._attempt(action, head, need, floor, edit, is_certain=recent is None)
+            except HeadMovedError:
+                is_moved = True
+                time.sleep(random.random() * _PAUSE_SECONDS * min(attempt, 10))  # noqa: S311
+            except NoSessionError:
+                self._open_session()
+            except NotUploadedError as error:
+                self._staging.upload(self.uploads, error.pending)
         raise LostRaceError(f"{self.storage.place} changes faster than it can be written")
+
+    def _attempt(
+        self,
+        action: Callable[[Txn], _T],
+        head: BucketHead,
+        need: int,
+        floor: Callable[[int], int] | None,
+        edit: Callable[[BucketHead], BucketHead] | None,
+        *,
+        is_certain: bool,
+    ) -> _T:
+        """Tries a commit out, and sends it.
+
+        A refusal, and a commit that changes nothing for others, count at the present head alone.
+
+        Raises:
+            HeadMovedError: Another writer was, or may have been, faster.
+            NoSessionError, NotUploadedError: That must be done before.
+        """
+        changes_head = floor is not None or edit is not None
+        try:
+            trial = self._try(action, head, need, keeps=is_certain and not changes_head)
+        except (HeadMovedError, NoSessionError, NotUploadedError):
+            raise
+        except CasyncError as error:
+            if is_certain:
+                raise
+            raise HeadMovedError("the head is to be looked at") from error
+        if changes_head or trial.changes(head):
+            self._send(trial, head, need, floor, edit)
+        elif not is_certain:
+            raise HeadMovedError("the head is to be looked at")
+        return trial.result
+
+    def _try(
+        self, action: Callable[[Txn], _T], head: BucketHead, need: int, *, keeps: bool
+    ) -> TriedCommit[_T]:
+        """Tries an action out.
+
+        Args:
+            action: The action.
+            head: Where the tables must stand.
+            need: As of `Environment.write`.
+            keeps: Whether what it does to rows of this host alone is done at once.
+        """
+        trial: TriedCommit[_T] | None = None
+
+        def run(txn: Txn) -> None:
+            nonlocal trial
+            trial = try_out(action, txn, self.databases, self._store_id, head)
+            if not keeps or trial.changes(head):
+                raise _UndoneError("tried out")
+
+        with suppress(_UndoneError):
+            self.write_here(run, need=need)
+        assert trial is not None
+        return trial
+
+    def _send(
+        self,
+        trial: TriedCommit[_T],
+        head: BucketHead,
+        need: int,
+        floor: Callable[[int], int] | None,
+        edit: Callable[[BucketHead], BucketHead] | None,
+    ) -> None:
+        """Sends a commit to the bucket, and then does it to the tables."""
+        part = self._parts.next()
+        new: NewRun | None = None
+        if trial.run is not None:
+            changes = sorted([commit_change(head), *trial.run.changes], key=itemgetter(0, 1))
+            data = encode_run(*trial.run._replace(changes=changes))
+            self.storage.put(run_key(part), data)
+            new = NewRun(part, len(data))
+        swapped = after_swap(
+            edit(head) if edit is not None else head,
+            self._parts.session,
+            number=self._parts.number,
+            now=int(self.clock()),
+            floor=floor(trial.generation) if floor is not None else None,
+            generation=trial.generation,
+            run=new,
+        )
+        self._heads.swap(head, swapped)
+        if self.write_here(partial(replay, trial, self.databases, swapped), need=need):
+            self._looked = time.monotonic()
+        else:
+            self.refresh()
 
     def stage(self, pending: Pending) -> None:
         """Uploads records that the store lacks, beside other commits.
@@ -241,59 +336,9 @@ class BucketEnvironment(Environment):
 
     def _keep_open(self) -> None:
         with self._turn:
-            self._check_session(self.refresh())
+            self.own.check(self.refresh())
             if not self._parts.session:
                 self._open_session()
-
-    def _mirrored(
-        self,
-        action: Callable[[Txn], _T],
-        head: BucketHead,
-        floor: Callable[[int], int] | None,
-        edit: Callable[[BucketHead], BucketHead] | None,
-        is_certain: bool,
-        txn: Txn,
-    ) -> _T:
-        if read_standing(txn, self.databases).head != head:
-            raise HeadMovedError("another process of this host was faster")
-        recorder = Recorder(txn, self.databases)
-        try:
-            result = action(recorder.txn)
-        except NoSessionError:
-            raise
-        except CasyncError:  # which counts if the tables are those of now
-            self._check_current(head, is_certain=is_certain)
-            raise
-        run = changed_run(recorder, self.databases, self._store_id)
-        generation = read_generation(txn, self.databases["meta"])
-        if run is None and generation == head.generation and floor is None and edit is None:
-            self._check_current(head, is_certain=is_certain)
-            return result
-        part = self._parts.next()
-        new: NewRun | None = None
-        if run is not None:
-            changes = sorted([commit_change(head), *run.changes], key=itemgetter(0, 1))
-            data = encode_run(*run._replace(changes=changes))
-            self.storage.put(run_key(part), data)
-            new = NewRun(part, len(data))
-        swapped = after_swap(
-            edit(head) if edit is not None else head,
-            self._parts.session,
-            number=self._parts.number,
-            now=int(self.clock()),
-            floor=floor(generation) if floor is not None else None,
-            generation=generation,
-            run=new,
-        )
-        put_standing(txn, self.databases, Standing(swapped, swapped.version))
-        self._heads.swap(head, swapped)
-        self._looked = time.monotonic()
-        return result
-
-    def _check_current(self, head: BucketHead, *, is_certain: bool) -> None:
-        """Checks a head that nothing is swapped for, unless that is certain."""
-        if not is_certain and self._heads.look() != head:
-            raise HeadMovedError("another host was faster")
 
     @property
     def uploads(self) -> SegmentUploads:
@@ -308,66 +353,25 @@ class BucketEnvironment(Environment):
         """The open session; empty if there is none."""
         return self._parts.session
 
-    def _check_session(self, head: BucketHead) -> None:
-        """Drops a session that was ended, if nothing was promised to it.
-
-        Raises:
-            LostRaceError: Something was; a caller that relies on it must begin anew.
-        """
-        if not self._parts.session or head.session(self._parts.session) is not None:
-            return
-        if self.holds_promises:
-            raise LostRaceError(
-                "the session of this writer was silent for too long and has been ended",
-                next_step="Run the command again.",
-            )
-        self._parts.session = b""
-
     def keep_session(self, head: BucketHead) -> None:
-        """Says that the session lives, a few times a day. A failure is that of the next try."""
-        mine, now = head.session(self._parts.session), int(self.clock())
-        if mine is not None and abs(now - mine.heard) > _HEARD_SECONDS:
-            with self._turn, suppress(CasyncError):
-                swapped = after_swap(head, mine.session, number=self._parts.skip(), now=now)
-                self._heads.swap(head, swapped)
+        """Says that the session lives, a few times a day, unless a commit does so just now."""
+        if self.own.is_silent(head) and self._turn.acquire(blocking=False):
+            try:
+                self.own.say_alive(head)
+            finally:
+                self._turn.release()
 
     def begin_session(self) -> int | None:
         """Opens a session with its floor; returns the generation, or None if one is open."""
         with self._turn:
-            self._check_session(self._heads.recent or self.refresh())
+            self.own.check(self._heads.recent or self.refresh())
             return None if self._parts.session else self._open_session(has_floor=True)
 
     def _open_session(self, *, has_floor: bool = False) -> int:
-        """Opens a session; returns the generation at that moment."""
-        hosts, session = self._hosts, secrets.token_bytes(SESSION_BYTES)
-        self.write_here(partial(hosts.add, session=session), need=MIB)
-
-        def opened(head: BucketHead) -> BucketHead:
-            floor = head.generation if has_floor else NO_FLOOR
-            return with_session(head, session, int(self.clock()), floor)
-
-        head = self._swap_session(opened)
-        self._parts.begin(session)  # not before: a collection deletes what no open session names
-        for each in self.write_here(hosts.dead, need=MIB):  # of killed processes of this host
-            self._swap_session(partial(without_session, session=each))
-            self.write_here(partial(hosts.drop, session=each), need=MIB)
-        with suppress(HeadMovedError):  # the next commit brings the tables on
+        generation = self.own.open(has_floor=has_floor)
+        with self._bringing, suppress(HeadMovedError):  # the next commit brings the tables on
             self._bring(self._heads.recent)
-        return head.generation
-
-    def _swap_session(self, edit: Callable[[BucketHead], BucketHead | None]) -> BucketHead:
-        """Swaps a head with other sessions, if `edit` gives one; returns the head of now."""
-        for attempt in range(_TRIES):
-            recent = self._heads.recent if not attempt else None
-            head = recent or self.refresh()
-            swapped = edit(head)
-            with suppress(HeadMovedError):
-                if swapped is not None:
-                    self._heads.swap(head, swapped)
-                    return swapped
-                if recent is None:
-                    return head
-        raise LostRaceError(f"{self.storage.place} changes faster than it can be written")
+        return generation
 
     def _merge_runs(self) -> None:
         """Merges runs if there are many. What fails is done by the next writer."""
@@ -379,17 +383,11 @@ class BucketEnvironment(Environment):
             part, data = self._parts.next(), merged_run(self._state, entries)
             self.storage.put(run_key(part), data)
             new, now = NewRun(part, len(data)), int(self.clock())
-            self._swap_session(
-                lambda at: after_merge(at, entries, self._parts.session, new, now=now)
-            )
+            self.own.swap(lambda at: after_merge(at, entries, self.session, new, now=now))
 
     def close(self) -> None:
         """As `Environment.close`; ends the session first."""
         with self._turn:
-            if self._parts.session:
-                session, self._parts.session = self._parts.session, b""
-                with suppress(CasyncError):  # a collection ends it
-                    self._swap_session(lambda head: without_session(head, session))
-                    self.write_here(lambda txn: self._hosts.drop(txn, session), need=MIB)
+            self.own.end()
         self._hosts.close()
         super().close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import suppress
 from typing import Final
@@ -21,7 +22,7 @@ _RECENT_SECONDS: Final = 1.0
 
 
 class HeadView:
-    """What one process knows of a head. Used by one thread at a time.
+    """What one process knows of a head. Safe for threads.
 
     A head that did not change is not fetched again: its tag is asked for, an answer without a body.
     Servers that send headers and body apart take 40 ms for one with a body.
@@ -34,6 +35,7 @@ class HeadView:
     def __init__(self, storage: ObjectStorage, state: StateReader) -> None:
         self._storage = storage
         self._state = state
+        self._lock = threading.Lock()  # of what follows; never held while the bucket is asked
         self._seen: SeenHead | None = None
         self._at = 0.0
         self._is_sure = False  # whether the tag is certainly that of these bytes
@@ -47,10 +49,10 @@ class HeadView:
     @property
     def recent(self) -> BucketHead | None:
         """The last one, if it was seen just now and no other writer shows itself."""
-        is_recent = (
-            self._is_alone and self._is_sure and time.monotonic() - self._at < _RECENT_SECONDS
-        )
-        return self.last if is_recent else None
+        with self._lock:
+            age = time.monotonic() - self._at
+            is_recent = self._is_alone and self._is_sure and age < _RECENT_SECONDS
+            return self.last if is_recent else None
 
     def look(self) -> BucketHead:
         """The head as it is now.
@@ -58,8 +60,10 @@ class HeadView:
         Raises:
             CasyncError: As `StateReader.head`.
         """
-        tag, seen = self._storage.tag(HEAD_KEY), self._seen
-        if seen is None or not self._is_sure or tag != seen.tag:
+        tag = self._storage.tag(HEAD_KEY)
+        with self._lock:
+            seen = self._seen if self._is_sure else None
+        if seen is None or tag != seen.tag:
             return self._read(tag)
         return self._note(seen, is_alone=True, is_sure=True)
 
@@ -78,11 +82,13 @@ class HeadView:
             HeadMovedError: Another writer was faster.
             CasyncError: The bucket failed: the swap may have happened.
         """
-        if self._seen is None or self._seen.head != head:
+        with self._lock:
+            seen = self._seen if self._is_sure else None
+        if seen is None or seen.head != head:
             raise HeadMovedError("the tag is unknown")
         tag: Tag | None = None
         with suppress(RemoteError):  # it may have happened
-            tag = self._storage.swap(HEAD_KEY, encode_head(swapped), self._seen.tag)
+            tag = self._storage.swap(HEAD_KEY, encode_head(swapped), seen.tag)
         if tag is not None:
             self._note(SeenHead(swapped, tag), is_alone=self._is_alone, is_sure=True)
             return
@@ -96,12 +102,16 @@ class HeadView:
         """Fetches the head, whose tag was `tag` before.
 
         A server may answer with the bytes of one state and the tag of the next one. Such a pair is
-        not taken for the present head later: the bytes are no older than a tag that came before.
+        not taken for the present head later, nor is that tag the condition of a swap, which would
+        undo the commits between: the bytes are no older than a tag that came before.
         """
         is_first, seen = self._seen is None, self._state.head()
         return self._note(seen, is_alone=is_first, is_sure=seen.tag == tag)
 
     def _note(self, seen: SeenHead, *, is_alone: bool, is_sure: bool) -> BucketHead:
-        self._seen, self._at = seen, time.monotonic()
-        self._is_alone, self._is_sure = is_alone, is_sure
+        """Notes a head, unless another thread has noted a later one."""
+        with self._lock:
+            if self._seen is None or seen.head.version >= self._seen.head.version:
+                self._seen, self._at = seen, time.monotonic()
+                self._is_alone, self._is_sure = is_alone, is_sure
         return seen.head

@@ -17,7 +17,7 @@ from casync.limits import BUCKET_SEGMENT_BYTES
 from casync.store.lmdb.pending import Pending
 from casync.store.lmdb.rows import index_prefix
 
-__all__ = ["NoSessionError", "PlacedRecord", "SegmentUploads"]
+__all__ = ["NoSessionError", "NotUploadedError", "PlacedRecord", "SegmentUploads"]
 
 _AT_ONCE: Final = 8
 _CHUNKS: Final = index_prefix(Kind.CHUNK)
@@ -25,6 +25,18 @@ _CHUNKS: Final = index_prefix(Kind.CHUNK)
 
 class NoSessionError(CasyncError):
     """The transaction writes, and no session is open yet."""
+
+
+class NotUploadedError(CasyncError):
+    """The transaction writes objects that are to be uploaded before it.
+
+    Args:
+        pending: The objects.
+    """
+
+    def __init__(self, pending: Pending) -> None:
+        super().__init__("objects are not uploaded yet")
+        self.pending = pending
 
 
 class PlacedRecord(NamedTuple):
@@ -66,7 +78,23 @@ class SegmentUploads:
         self._placed: dict[bytes, PlacedRecord] = {}
 
     def place(self, pending: Pending) -> list[PlacedRecord]:
-        """Uploads records, chunks apart from all others; returns where each lies."""
+        """Where each record lies that was uploaded.
+
+        Raises:
+            NotUploadedError: One was not: no transaction waits for the bucket.
+        """
+        session = self._session()
+        if not all(self._is_placed(key, session) for key in pending.keys):
+            raise NotUploadedError(pending)
+        return [self._placed[key] for key in pending.keys]
+
+    def upload(self, pending: Pending) -> None:
+        """Uploads records that were not, chunks apart from all others.
+
+        Raises:
+            NoSessionError: No session is open.
+            CasyncError: The bucket failed.
+        """
         session = self._session()
         new = [at for at, key in enumerate(pending.keys) if not self._is_placed(key, session)]
         made: list[_NewSegment] = []
@@ -79,7 +107,6 @@ class SegmentUploads:
         elif made:
             with ThreadPoolExecutor(min(_AT_ONCE, len(made))) as pool:
                 list(pool.map(self._upload, made))
-        return [self._placed[key] for key in pending.keys]
 
     def _is_placed(self, key: bytes, session: bytes) -> bool:
         placed = self._placed.get(key)

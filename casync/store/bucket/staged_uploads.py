@@ -47,14 +47,18 @@ class StagedUploads:
             found = txn.cursor(databases["index"]).getmulti(sorted(pending.keys))
             new = pending.without({bytes(key) for key, _ in found})
         uploads = self.take()
+        self.upload(uploads, new)
+        self._local.staged = uploads
+
+    def upload(self, uploads: SegmentUploads, pending: Pending) -> None:
+        """Uploads records, in a session that is opened if there is none. Raises as `stage`."""
         while True:
             try:
-                uploads.place(new)
+                uploads.upload(pending)
             except NoSessionError:
                 self._open_session()
             else:
-                break
-        self._local.staged = uploads
+                return
 
     def take(self) -> SegmentUploads:
         """What this thread has staged, once."""

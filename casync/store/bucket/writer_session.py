@@ -39,7 +39,7 @@ class BucketSession(Session):
             generation = self._bucket.begin_session() if not self._since else None
             if generation is not None:
                 self._since = generation
-                self._bucket.holds_promises = True
+                self._bucket.own.holds_promises = True
 
     def _begin(self, action: Callable[[Txn], _T], need: int = 0) -> _T:
         def begin(txn: Txn) -> tuple[int, _T]:
@@ -49,7 +49,7 @@ class BucketSession(Session):
         self._since, result = self._bucket.write(
             begin, need=need + _ROW_BYTES, floor=lambda generation: generation
         )
-        self._bucket.holds_promises = True
+        self._bucket.own.holds_promises = True
         return result
 
     def _write(self, action: Callable[[Txn], _T], need: int, floor: int) -> _T:

@@ -16,7 +16,7 @@ from casync.ids import Kind
 from casync.objects.codec import Packed, Verified
 from casync.ops.upkeep.gc import CollectOptions, collect
 from casync.store.base import Batch
-from casync.store.bucket.segments import SegmentUploads
+from casync.store.bucket.segments import NotUploadedError, SegmentUploads
 from casync.store.bucket.session_parts import SessionParts
 from casync.store.bucket.store import BucketStore
 from casync.store.lmdb.pending import Pending
@@ -64,7 +64,10 @@ def test_the_next_try_uploads_what_one_could_not() -> None:
     pending = Pending.of([pack(b"1")])
     storage.before = bool
     with pytest.raises(DeniedError):
+        uploads.upload(pending)
+    with pytest.raises(NotUploadedError):
         uploads.place(pending)
+    uploads.upload(pending)
     (placed,) = uploads.place(pending)
     assert segment_key(placed.segment.part) in storage.objects
 

@@ -169,7 +169,7 @@ class TestTwoHosts:
         assert stored is not None
         mine = one._environment.session
         assert decode_head(stored.data).session(mine) is not None
-        two._environment._swap_session(partial(without_session, session=mine))
+        two._environment.own.swap(partial(without_session, session=mine))
         with pytest.raises(LostRaceError, match="has been ended"):
             one.commit(Batch(objects=[pack(b"more")]))
 
