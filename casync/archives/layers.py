@@ -21,8 +21,9 @@ import zstandard
 from casync.archives.byte_files import FileReader, ReaderFile, SeekableFile
 from casync.archives.format import ByteReader
 from casync.archives.gzip_points_maker import SPACING
+from casync.archives.plain_bytes import PlainBytes
 from casync.errors import CasyncError, MalformedError
-from casync.limits import FREE_UNPACKED_BYTES, MAX_UNPACKED_RATIO, MIB
+from casync.limits import MIB
 
 if TYPE_CHECKING:
     from indexed_gzip import IndexedGzipFile
@@ -275,13 +276,10 @@ class _Forwards:
 
 def _count(file: SeekableFile, stored: int) -> int:
     """The plain bytes of a file that is read to its end."""
-    count, most = 0, stored * MAX_UNPACKED_RATIO + FREE_UNPACKED_BYTES
+    bound, count = PlainBytes(stored), 0
     while block := file.read(_STEP):
+        bound.take(len(block))
         count += len(block)
-        if count > most:
-            raise MalformedError(
-                f"{stored} bytes of the archive become more than {most}: it looks like a bomb"
-            )
     return count
 
 

@@ -22,6 +22,7 @@ from casync.archives.member import (
     member_path,
     shown,
 )
+from casync.archives.plain_bytes import PlainBytes
 from casync.archives.zip_directory import (
     DESCRIPTOR_BYTES,
     LOCAL_BYTES,
@@ -119,6 +120,7 @@ class Zip:
 
         Raises:
             UnsupportedError: It is encrypted, or stored by another method than deflate.
+            MalformedError: It is deflated, and far more bytes than archives have come before.
             IntegrityError: Its bytes are damaged.
         """
         if member.method & ENCRYPTED:
@@ -177,6 +179,7 @@ def _plain(archive: ByteReader, member: Member, start: int, end: int) -> Iterato
         if member.stored >= end:
             yield from archive.blocks(member.offset + start, member.offset + end)
         return
+    PlainBytes(archive.length).take(start, member.path)
     inflate = zlib.decompressobj(-zlib.MAX_WBITS)
     at = 0
     try:

@@ -11,6 +11,7 @@ from casync.access.content_file import FileBytes, Readable
 from casync.access.locate import WalkedPath, nothing_at, open_archive_at, reach
 from casync.access.member_indexes import indexes_of
 from casync.access.outline import Outline
+from casync.archives.plain_bytes import PlainBytes
 from casync.errors import UsageError
 from casync.ids import ManifestId
 from casync.names.name import Ref, parse_ref
@@ -37,7 +38,8 @@ def batch(refs: Iterable[str | Ref], source: ManifestSource) -> Iterator[tuple[s
         UsageError: A ref leads to something other than a file.
         NotFoundError: There is no such name, or nothing at a path.
         UnsupportedError: A member is sparse or encrypted.
-        NoObjectError, IntegrityError: Something is missing or damaged. Earlier files are good.
+        NoObjectError, IntegrityError: Something is missing or damaged, or a member has far more
+            bytes than archives have. Earlier files are good.
     """
     files = _Files(source)
     for ref in refs:
@@ -70,6 +72,7 @@ class _Files:
         member = archive.open(found.rest)
         if member is None:
             raise nothing_at(ref, found, archive)
+        PlainBytes(outline.length).take(member.length, found.rest)
         return member
 
     def _archive(self, ref: Ref, found: WalkedPath, content: Content) -> Archive:

@@ -13,6 +13,7 @@ from casync.archives.detect import ArchiveKind, detect
 from casync.archives.format import ByteReader
 from casync.archives.layers import open_layer, open_onwards
 from casync.archives.member import MemberKind
+from casync.archives.plain_bytes import PlainBytes
 from casync.errors import UsageError
 from casync.names.name import Ref, parse_ref
 from casync.store.base import ManifestSource
@@ -34,7 +35,8 @@ def members(ref: str | Ref, source: ManifestSource) -> Iterator[tuple[str, bytes
         UsageError: It is no archive.
         NotFoundError: There is no such name, or nothing at the path.
         UnsupportedError: A file is sparse or encrypted.
-        NoObjectError, IntegrityError: Something is missing or damaged. Earlier files are good.
+        NoObjectError, IntegrityError: Something is missing or damaged, or the files have far more
+            bytes than archives have. Earlier files are good.
     """
     ref = parse_ref(ref) if isinstance(ref, str) else ref
     found = locate(ref if ref.path else ref.whole, source)
@@ -45,8 +47,10 @@ def members(ref: str | Ref, source: ManifestSource) -> Iterator[tuple[str, bytes
         if kind is None:
             raise UsageError(f"{ref} is a file, not an archive")
         plain = _plain(ref, found, source, kind, stored)
+        bound = PlainBytes(content.length)
         for member in kind.reader.scan(plain):
             if member.kind is MemberKind.FILE:
+                bound.take(member.length, member.path)
                 data = b"".join(kind.reader.read(plain, member, 0, member.length))
                 yield member.path.decode(errors="surrogateescape"), data
 

@@ -16,6 +16,7 @@ from casync_server.app import create_app
 from casync_server.settings import ServerSettings
 from fastapi import FastAPI
 
+from casync.archives import plain_bytes
 from casync.ids import Kind
 from casync.limits import MAX_BATCH_ITEMS, MAX_BATCH_REQUEST
 from casync.names.name import Name
@@ -137,6 +138,16 @@ def test_files_folders_versions_and_archives_in_folders_are_one_batch(shards: Sh
         SAMPLES["007.txt"],
         LARGE,
     ]
+
+
+def test_a_bomb_is_not_sent(shards: Shards, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A member may be asked for again and again, and each time it is decompressed."""
+    monkeypatch.setattr(plain_bytes, "FREE_UNPACKED_BYTES", 3_000_000)
+    made = zip_of({"zeros": bytes(2_000_000), "small": b"small"})
+    put_file(shards.store, made, name="bomb.zip")
+    ratio = (3_000_000 + 200 * len(made)) // 2_000_000
+    assert len(shards.get(*[item("bomb.zip", "zeros")] * ratio, item("bomb.zip", "small"))) > 1
+    problem(shards.ask(*[item("bomb.zip", "zeros")] * (ratio + 1), coer=True), 500, "malformed")
 
 
 def test_a_bucket_is_the_beginning_of_the_name(shards: Shards) -> None:

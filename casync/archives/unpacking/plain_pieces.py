@@ -10,8 +10,9 @@ from typing import Any, Final, Protocol
 import zstandard
 
 from casync.archives.layers import ZSTD_WINDOW, LayerName
+from casync.archives.plain_bytes import PlainBytes
 from casync.errors import MalformedError
-from casync.limits import FREE_UNPACKED_BYTES, KIB, MAX_UNPACKED_RATIO, MIB
+from casync.limits import KIB, MIB
 
 __all__ = ["plain_pieces"]
 
@@ -58,15 +59,10 @@ def plain_pieces(layer: LayerName, stored: Iterator[bytes], length: int | None) 
     if not layer:
         yield from stored
         return
-    read = count = 0
+    bound = PlainBytes(length or 0)
     for size, piece in _decoded(layer, stored):
-        read += size
-        count += len(piece)
-        if count > max(read, length or 0) * MAX_UNPACKED_RATIO + FREE_UNPACKED_BYTES:
-            raise MalformedError(
-                f"{read} bytes of the archive become more than {count}: it looks like a bomb",
-                next_step="If you trust it, decompress it yourself and prepare the result.",
-            )
+        bound.add(size if length is None else 0)
+        bound.take(len(piece))
         if piece:
             yield piece
 

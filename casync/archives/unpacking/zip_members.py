@@ -7,10 +7,9 @@ from typing import Final
 
 from casync.archives.format import ByteReader
 from casync.archives.member import MemberKind
+from casync.archives.plain_bytes import PlainBytes
 from casync.archives.unpacking.unpacked_member import RefusedMember, UnpackedMember
 from casync.archives.zip import Zip
-from casync.errors import MalformedError
-from casync.limits import FREE_UNPACKED_BYTES, MAX_UNPACKED_RATIO
 
 __all__ = ["unpack_zip"]
 
@@ -27,15 +26,10 @@ def unpack_zip(archive: ByteReader) -> Iterator[UnpackedMember | RefusedMember]:
         IntegrityError: A member is damaged.
     """
     refused: list[bytes] = []
-    left = archive.length * MAX_UNPACKED_RATIO + FREE_UNPACKED_BYTES
+    bound = PlainBytes(archive.length)
     for member in Zip().scan(archive, refused.append):
         yield from _taken(refused)
-        left -= member.length
-        if left < 0:
-            raise MalformedError(
-                f"{archive.length} bytes of the archive would become far more than an archive has:"
-                " it looks like a bomb"
-            )
+        bound.take(member.length, member.path)
         if member.kind is MemberKind.OTHER:
             yield RefusedMember(member.path, "it is neither a file, a folder nor a link")
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from casync.archives.member import MemberKind
+from casync.archives.plain_bytes import PlainBytes
 from casync.archives.writing.new_format import NewFormat, archive_length
 from casync.archives.writing.new_member import MemberWithBytes, NewMember
 from casync.archives.writing.tar_writer import write_tar
@@ -12,7 +13,6 @@ from casync.errors import NotFoundError
 from casync.ids import Buffer
 from casync.ops.archive.chosen import Choice, ChosenMember, in_order, member_content
 from casync.ops.archive.extract_plan import SPECIAL, ExtractPlan
-from casync.ops.archive.plain_bytes import PlainBytes
 
 __all__ = ["MembersTar", "members_of_archive"]
 
@@ -40,7 +40,7 @@ def members_of_archive(
         CasyncError: As `Choice.members`.
     """
     totals = ExtractPlan()
-    plain = plain or PlainBytes(choice.archive)
+    plain = plain or PlainBytes(choice.archive.content.length)
 
     def readable() -> Iterator[ChosenMember]:
         for one in choice.members(hard_links=MemberKind.HARDLINK in kinds):
@@ -53,7 +53,7 @@ def members_of_archive(
             if one.member.kind is MemberKind.FILE:
                 choice.archive.require_file(one.member)
                 totals.add(one.member)
-                plain.take(choice.archive, one.member)
+                plain.take(one.member.length, one.path)
             yield one
 
     with in_order(readable()) as rows:

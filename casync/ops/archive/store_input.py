@@ -12,6 +12,7 @@ from casync.access.member_indexes import indexes_of
 from casync.access.outline import Outline
 from casync.access.tree_load import Tree
 from casync.archives.member import Member, MemberKind, place_of_text
+from casync.archives.plain_bytes import PlainBytes
 from casync.archives.selection import member_selection
 from casync.archives.writing.new_member import MemberWithBytes, NewMember
 from casync.errors import NoObjectError, NotFoundError, UsageError
@@ -22,7 +23,6 @@ from casync.objects.tree import File
 from casync.ops.archive.chosen import Choice, member_content
 from casync.ops.archive.list_members import EVERYTHING, Selection
 from casync.ops.archive.member_input import members_of_archive
-from casync.ops.archive.plain_bytes import PlainBytes
 from casync.ops.archive.tree_members import content_reader, member_of, members_of_tree
 from casync.store.base import ManifestSource
 
@@ -107,7 +107,7 @@ class StoreInput:
                 have far more plain bytes than archives have.
         """
         self.missing = self.left_out = 0
-        self._plain = PlainBytes(*self._archives.values())
+        self._plain = PlainBytes(sum(one.length for one in self._archives))
         for one in self._wanted():
             try:
                 found = self._find(one.ref)
@@ -125,7 +125,7 @@ class StoreInput:
                         found, kinds, below=below, leave_out=self._leave_out, plain=self._plain
                     )
                 case _Inside(archive, member):
-                    self._plain.take(archive, member)
+                    self._plain.take(member.length, member.path)
                     yield from self._chosen(_of_member(one.path, archive, member))
                 case Located():
                     yield from self._of_located(one, found, below, kinds)
@@ -153,7 +153,7 @@ class StoreInput:
         archive = self._archives.get(outline.content)
         if archive is None:
             archive = open_archive_at(ref, found, self._store, self._indexes)
-            self._plain.open(archive)
+            self._plain.add(outline.length)
         self._archives[outline.content] = archive
         self._archives.move_to_end(outline.content)
         if len(self._archives) > _OPEN:

@@ -19,6 +19,7 @@ from casync.access.locate import nothing_at, open_archive_at, reach
 from casync.access.member_indexes import MemberIndexes
 from casync.access.outline import Outline
 from casync.archives.member import Member, member_path
+from casync.archives.plain_bytes import PlainBytes
 from casync.archives.writing.new_member import MemberWithBytes, NewMember
 from casync.archives.writing.tar_writer import TAR_END, tar_size, write_tar
 from casync.errors import (
@@ -141,6 +142,7 @@ def plan_batch(request: BatchRequest, store: ManifestSource, indexes: MemberInde
         NoNameError, NotFoundError: There is no such name or manifest, or nothing at a path.
         UnsupportedError: A member cannot be read.
         DamagedObjectError: An object on the way is missing or damaged.
+        MalformedError: Members have far more plain bytes than archives have.
     """
     if request.mime not in ("", "tar", ".tar"):
         raise UsageError(f"batches are sent as .tar, not as {request.mime}")
@@ -171,6 +173,7 @@ class _Finder:
         self._indexes = indexes
         self._idents: dict[str, ManifestId] = {}
         self._archive: Archive | None = None
+        self._plain = PlainBytes()
 
     def find(self, item: BatchItem) -> _Found:
         """Where an item is. Raises as `plan_batch`."""
@@ -189,6 +192,7 @@ class _Finder:
                 if archive is None or archive.content != file.content:
                     archive = open_archive_at(ref, reached, self._store, self._indexes)
                     self._archive = archive
+                    self._plain.add(file.length)
                 member = archive.find(reached.rest)
                 if member is None:
                     raise nothing_at(ref, reached, archive)
@@ -197,6 +201,8 @@ class _Finder:
         end = item.start + item.length if item.length else length
         if not item.start <= end <= length:
             raise UsageError(f"{ref} has no bytes {item.start} to {end}, only {length}")
+        if member is not None:
+            self._plain.take(end - item.start, member.path)
         return _Found(ident, file.manifest, reached.rest, member, item.start, end)
 
 

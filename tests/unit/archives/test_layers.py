@@ -117,7 +117,7 @@ def test_a_wrong_checksum_at_the_end_of_gzip_is_told(end: int) -> None:
 
 
 def test_a_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("casync.archives.unpacking.plain_pieces.FREE_UNPACKED_BYTES", 1 << 20)
+    monkeypatch.setattr("casync.archives.plain_bytes.FREE_UNPACKED_BYTES", 1 << 20)
     with pytest.raises(MalformedError, match="bomb"):
         OnePass("gzip", BytesReader(gzip.compress(bytes(50_000_000)))).measure()
 

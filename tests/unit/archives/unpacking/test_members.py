@@ -12,8 +12,8 @@ from collections.abc import Iterable
 import msgspec
 import pytest
 
+from casync.archives import plain_bytes
 from casync.archives.member import MemberKind, Special
-from casync.archives.unpacking import zip_members
 from casync.archives.unpacking.forward_file import ForwardFile
 from casync.archives.unpacking.msgpack_members import begins_msgpack, unpack_msgpack
 from casync.archives.unpacking.tar_members import unpack_tar
@@ -185,7 +185,7 @@ def test_a_zip_that_is_damaged_encrypted_or_a_bomb_is_refused(
     for changed, error in ((wrong_sum, IntegrityError), (encrypted, UnsupportedError)):
         with pytest.raises(error):
             read_all(unpack_zip(BytesReader(bytes(changed))))
-    monkeypatch.setattr(zip_members, "FREE_UNPACKED_BYTES", 0)
-    monkeypatch.setattr(zip_members, "MAX_UNPACKED_RATIO", 5)
+    monkeypatch.setattr(plain_bytes, "FREE_UNPACKED_BYTES", 0)
+    monkeypatch.setattr(plain_bytes, "MAX_UNPACKED_RATIO", 5)
     with pytest.raises(MalformedError, match="bomb"):
         list(unpack_zip(good))

@@ -10,8 +10,8 @@ import lz4.frame
 import pytest
 import zstandard
 
+from casync.archives import plain_bytes
 from casync.archives.layers import LayerName
-from casync.archives.unpacking import plain_pieces as decompressing
 from casync.archives.unpacking.plain_pieces import plain_pieces
 from casync.errors import MalformedError
 from casync.limits import MIB
@@ -75,8 +75,8 @@ def test_gzip_may_be_padded_with_zeros() -> None:
 def test_a_bomb_is_refused_before_it_is_large(
     layer: LayerName, compress: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decompressing, "FREE_UNPACKED_BYTES", 0)
-    monkeypatch.setattr(decompressing, "MAX_UNPACKED_RATIO", 20)
+    monkeypatch.setattr(plain_bytes, "FREE_UNPACKED_BYTES", 0)
+    monkeypatch.setattr(plain_bytes, "MAX_UNPACKED_RATIO", 20)
     stored = compress(bytes(64 * MIB))
     seen: list[int] = []
     with pytest.raises(MalformedError, match="bomb"):
