@@ -55,10 +55,15 @@ integration: $(VENV)/.installed-integration
 storages: $(VENV)/.installed-dev
 	@$(BIN)/python -m pytest -q -rs -o 'python_files=storages_*.py' tests/servers
 
-# -rs lists the libraries that are not here; PyTorch is only used where it is installed.
+# -rs lists the libraries that are not here. PyTorch is used where it is installed: for this Python, or
+# for that of Debian (python3-torch), whose numpy is too old for the other libraries.
 training: $(VENV)/.installed-dev
 	@$(BIN)/pip install -q -e '.[training-test]'
 	@$(BIN)/python -m pytest -q -rs -o 'python_files=loaders_*.py' tests/training
+	@if ! $(BIN)/python -c 'import torch' 2> /dev/null && /usr/bin/python3 -c 'import torch' 2> /dev/null; then \
+	  /usr/bin/python3 -m venv --system-site-packages $(VENV)-torch && \
+	  $(VENV)-torch/bin/pip install -q -e '.[dev]' && \
+	  $(VENV)-torch/bin/python -m pytest -q -o 'python_files=loaders_*.py' -k torch tests/training; fi
 
 container:
 	@$(call need,debootstrap,debootstrap)
@@ -129,7 +134,7 @@ bench: $(VENV)/.installed-bench
 	@$(BIN)/python -m benchmarks.run $(BENCH)
 
 clean:
-	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
+	rm -rf $(VENV) $(VENV)-torch .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
 	rm -f .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -1,9 +1,9 @@
 """Reads files of a store ahead of a job that reads them from their beginning to their end.
 
 A thread would gain nothing: the readers of archives hold the interpreter, and so does the proof of
-each chunk. So a process of ours reads ahead (`training/read_child.py`), started when a file is read
-in order and kept for the next one. Where it cannot go on, this process reads by itself, and
-whatever is wrong is found there.
+each chunk. So a process of ours reads ahead (`training/read_child.py`). It is started by
+`start_ahead`, or when a file is read in order, and kept for the next one. Until it has started, and
+where it cannot go on, this process reads by itself, and whatever is wrong is found there.
 """
 
 from __future__ import annotations
@@ -27,13 +27,25 @@ from casync.store.base import ObjectSource
 from casync.training.process_source import ProcessSource
 from casync.training.read_child import ANSWER, BLOCK_BYTES, REQUEST, SLOTS, BlockRequest
 
-__all__ = ["READ_BYTES", "open_ahead"]
+__all__ = ["READ_BYTES", "open_ahead", "start_ahead"]
 
 READ_BYTES: Final = 4 * MIB
 """Bytes that are read at a time where none are read ahead: some chunks, with one request."""
 
 _LEAST_BYTES: Final = 2 * READ_BYTES
 """Shorter files are read before a process has started."""
+
+
+def start_ahead(source: ObjectSource) -> None:
+    """Starts a process that reads ahead, so that the first file does not wait for it.
+
+    Args:
+        source: What will be read.
+    """
+    store = _store_of(source)
+    child = _take(store) if store else None
+    if child is not None:
+        _give_back(child)
 
 
 def open_ahead(content: Readable, source: ObjectSource) -> io.BufferedReader:
@@ -44,15 +56,17 @@ def open_ahead(content: Readable, source: ObjectSource) -> io.BufferedReader:
         source: Where they come from.
     """
     file = ContentFile(content)
-    if (
-        isinstance(source, ProcessSource)
-        and source.folder
-        and isinstance(content, FileBytes)
-        and content.length >= _LEAST_BYTES
-        and len(os.sched_getaffinity(0)) > 1
-    ):
-        file = _AheadFile(content, source.folder)
+    store = _store_of(source)
+    if store and isinstance(content, FileBytes) and content.length >= _LEAST_BYTES:
+        file = _AheadFile(content, store)
     return io.BufferedReader(file, READ_BYTES)
+
+
+def _store_of(source: ObjectSource) -> str:
+    """The folder of the store that a process can read ahead; empty if there is none for it."""
+    if isinstance(source, ProcessSource) and len(os.sched_getaffinity(0)) > 1:
+        return source.folder
+    return ""
 
 
 class _AheadFile(ContentFile):

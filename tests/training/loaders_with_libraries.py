@@ -30,15 +30,8 @@ def shard(number: int) -> bytes:
 
 @pytest.fixture
 def store(tmp_path: Path) -> str:
-    pyarrow = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
-    root = tmp_path / "root"
-    root.mkdir()
-    parquet.write_table(pyarrow.table({"a": [1, 2, 3]}), root / "rows.parquet")
-    (root / "rows.csv").write_text("a\n1\n2\n3\n")
     with LmdbStore.open(tmp_path / "store", create=True) as store:
-        tree = casync.prepare_tree(root, store).manifest
-        names = [NameUpdate(Name("tables/v1"), tree)]
+        names = []
         for number in range(5):
             file = casync.prepare(io.BytesIO(shard(number)), store).manifest
             names.append(NameUpdate(Name(f"shards/{number}.tar"), file))
@@ -46,32 +39,46 @@ def store(tmp_path: Path) -> str:
     return str(tmp_path / "store")
 
 
-def test_pandas_reads_parquet_and_csv(store: str) -> None:
+@pytest.fixture
+def tables(store: str, tmp_path: Path) -> str:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    root = tmp_path / "root"
+    root.mkdir()
+    parquet.write_table(pyarrow.table({"a": [1, 2, 3]}), root / "rows.parquet")
+    (root / "rows.csv").write_text("a\n1\n2\n3\n")
+    with LmdbStore.open(Path(store)) as opened:
+        tree = casync.prepare_tree(root, opened).manifest
+        opened.commit(Batch(names=[NameUpdate(Name("tables/v1"), tree)]))
+    return store
+
+
+def test_pandas_reads_parquet_and_csv(tables: str) -> None:
     pandas = pytest.importorskip("pandas")
     for read, path in (
         (pandas.read_parquet, TABLE),
         (pandas.read_csv, "casync://tables/v1@1/-/rows.csv"),
     ):
-        assert list(read(path, storage_options={"store": store})["a"]) == [1, 2, 3]
+        assert list(read(path, storage_options={"store": tables})["a"]) == [1, 2, 3]
 
 
-def test_pyarrow_reads_a_data_set(store: str) -> None:
+def test_pyarrow_reads_a_data_set(tables: str) -> None:
     dataset = pytest.importorskip("pyarrow.dataset")
     fsspec = pytest.importorskip("fsspec")
-    files = fsspec.filesystem("casync", store=store)
+    files = fsspec.filesystem("casync", store=tables)
     found = dataset.dataset("tables/v1/-/rows.parquet", filesystem=files, format="parquet")
     assert found.to_table()["a"].to_pylist() == [1, 2, 3]
 
 
-def test_polars_reads_parquet_and_csv(store: str) -> None:
+def test_polars_reads_parquet_and_csv(tables: str) -> None:
     polars = pytest.importorskip("polars")
     fsspec = pytest.importorskip("fsspec")
-    options = {"store": store}
+    options = {"store": tables}
     found = polars.read_parquet(TABLE, use_pyarrow=True, storage_options=options)
     assert found["a"].to_list() == [1, 2, 3]
-    with fsspec.open(TABLE, store=store) as file:
+    with fsspec.open(TABLE, store=tables) as file:
         assert polars.read_parquet(file)["a"].to_list() == [1, 2, 3]
-    with fsspec.open("casync://tables/v1/-/rows.csv", store=store) as file:
+    with fsspec.open("casync://tables/v1/-/rows.csv", store=tables) as file:
         assert polars.read_csv(file)["a"].to_list() == [1, 2, 3]
 
 

@@ -23,7 +23,7 @@ from casync.store.base import Batch
 from casync.store.lmdb.store import LmdbStore
 from casync.training import read_ahead
 from casync.training.filesystem import CasyncFileSystem
-from casync.training.read_ahead import READ_BYTES, open_ahead
+from casync.training.read_ahead import READ_BYTES, open_ahead, start_ahead
 
 DATA = os.urandom(9 * MIB) + bytes(2 * MIB) + os.urandom(77_777)
 
@@ -155,3 +155,20 @@ def test_all_chunks_of_a_store_are_proved_alike(files: CasyncFileSystem, tmp_pat
         plains = list(store.plain_chunks(ids))
         assert plains[-1] is None
         assert sum(len(plain or b"") for plain in plains) > 2 * len(DATA) - 5 * MIB
+
+
+def test_a_process_that_was_started_before_reads_the_first_file(files: CasyncFileSystem) -> None:
+    start_ahead(files.source)
+    (child,) = read_ahead._children
+    while not child.is_ready:
+        os.sched_yield()
+    with open_ahead(files.content("one"), files.source) as file:
+        assert file.read(MIB) == DATA[:MIB]
+        assert child.is_asked
+    start_ahead(files.source)
+    assert read_ahead._children == {child}
+
+
+def test_nothing_is_started_for_a_server() -> None:
+    start_ahead(CasyncFileSystem(server="http://127.0.0.1:9").source)
+    assert not children()
