@@ -15,8 +15,8 @@ _HEAD: Final = re.compile(
     rb"HTTP/1\.1 304(?: [^\x00-\x08\x0a-\x1f\x7f]*)?\r\n"
     rb"((?:[-!#$%&'*+.^_`|~0-9a-zA-Z]+:[^\x00-\x08\x0a-\x1f\x7f]*\r\n)*)\r\n"
 )
-_ETAG: Final = re.compile(rb"^etag:[ \t]*(.*?)[ \t]*\r$", re.IGNORECASE | re.MULTILINE)
-_CLOSES: Final = re.compile(rb"^connection:.*close", re.IGNORECASE | re.MULTILINE)
+_ETAG: Final = b"\netag:"
+_CLOSES: Final = re.compile(rb"^connection:.*close", re.MULTILINE)
 
 
 class Unmodified(NamedTuple):
@@ -38,9 +38,14 @@ def read_unmodified(data: bytes, at: int) -> Unmodified | None:
     head = _HEAD.match(data, at)
     if head is None:
         return None
-    etags = _ETAG.findall(head[1])
-    etag = etags[0].decode("latin-1") if len(etags) == 1 else ""
-    return Unmodified(etag, head.end(), _CLOSES.search(head[1]) is not None)
+    fields = b"\n" + head[1]
+    lower = fields.lower()
+    etag = b""
+    if lower.count(_ETAG) == 1:
+        start = lower.index(_ETAG) + len(_ETAG)
+        etag = fields[start : fields.index(b"\r", start)].strip(b" \t")
+    closes = b"close" in lower and _CLOSES.search(lower) is not None
+    return Unmodified(etag.decode("latin-1"), head.end(), closes)
 
 
 def is_complete(data: bytes, at: int) -> bool:
