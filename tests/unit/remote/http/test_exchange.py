@@ -15,6 +15,7 @@ from casync.remote.http.address import parse_address
 from casync.remote.http.connection import Line
 from casync.remote.http.exchange import HttpExchange
 from casync.remote.http.route import make_route
+from casync.remote.http.unmodified import read_unmodified
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: b \r\n\r\nhello"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"
@@ -238,6 +239,11 @@ def test_answers_that_end_early_are_those_that_came() -> None:
         assert heads(channel, 3) == ['"a"', '"b"']
         assert ask(channel) == (200, b"hello")
         assert peer.connections == 2
+
+
+def test_fields_of_unmodified_answers_have_any_case() -> None:
+    data = b'HTTP/1.1 304 Not Modified\r\neTAG:"A"\r\nCONNECTION: x, Close\r\n\r\n'
+    assert read_unmodified(data, 0) == ('"A"', len(data), True)
 
 
 def test_more_than_was_asked_for_ends_the_connection() -> None:
