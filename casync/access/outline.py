@@ -7,12 +7,14 @@ node is fetched and walked once, so neither holes nor a hostile graph of nodes m
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Final
 
 from casync.errors import (
     CasyncError,
     DamagedObjectError,
+    IntegrityError,
     MalformedError,
     NoObjectError,
 )
@@ -99,6 +101,17 @@ class Outline:
                     self._loaded[NodeId(record.id)] = data
                 found.append(_decoded(NodeId(record.id), data, level, record.length))
         return found
+
+    def load(self, ids: Sequence[NodeId]) -> None:
+        """Reads nodes in a batch for reads by `node` that follow. Used by the same thread.
+
+        What is missing or damaged is left to those.
+        """
+        new = [ident for ident in ids if ident not in self._loaded]
+        if len(self._loaded) + len(new) > _LOADED_NODES:
+            self._loaded.clear()
+        with suppress(NoObjectError, IntegrityError):
+            self._loaded.update(zip(new, self._plain(Kind.NODE, new), strict=True))
 
     def is_hole(self, ident: bytes, length: int) -> bool:
         """Whether a record has the id and the length of the chunk that holes are cut into."""

@@ -65,6 +65,7 @@ class Tree:
         self._outline = Outline(ident, manifest, store)
         self.node = self._outline.node
         self.nodes = self._outline.nodes
+        self.load = self._outline.load
 
     @property
     def params(self) -> ChunkerParams:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate
-from typing import NamedTuple
+from operator import itemgetter
+from typing import Final, NamedTuple, TypeAlias
 
 from casync.errors import CasyncError
 from casync.ids import NodeId, zero_chunk_id
@@ -21,7 +22,16 @@ from casync.objects.node import (
     iter_records,
 )
 
-__all__ = ["Leaves", "LeafCursor", "lowest_nodes", "zero_nodes"]
+__all__ = ["LeafCursor", "Leaves", "LoadNodes", "lowest_nodes", "zero_nodes"]
+
+LoadNodes: TypeAlias = Callable[[Sequence[NodeId]], object]
+"""Loads nodes that will probably be read soon, as far as that is possible."""
+
+_MOST_TOGETHER: Final = 64
+"""Leaves that are loaded together: some 300 KiB."""
+
+_LENGTH: Final = itemgetter(1)
+"""Of a record."""
 
 
 class Leaves(NamedTuple):
@@ -50,11 +60,17 @@ class LeafCursor:
     Args:
         content: A content that is not empty.
         find: Finds its nodes.
+        load: Is told which nodes `find` will probably be asked for next, where leaves are read one
+            after the other: reading many at once costs less.
     """
 
-    def __init__(self, content: Content, find: FindNode) -> None:
+    def __init__(self, content: Content, find: FindNode, load: LoadNodes | None = None) -> None:
         self.content = content
         self._find = find
+        self._load = load
+        self._together = 1  # leaves to load
+        self._loaded = 0  # the offset where those end that are loaded
+        self._next = 0  # the offset where the last leaf ended
         whole = [Record(content.id, content.length)]
         self._path = [Leaves(0, content.length, whole, [0])]  # from the root to a leaf
 
@@ -66,6 +82,9 @@ class LeafCursor:
             CasyncError: What `find` raises.
         """
         path = self._path
+        if path[-1].start <= offset < path[-1].end and len(path) > self.content.level:
+            return path[-1]
+        self._together = min(2 * self._together, _MOST_TOGETHER) if offset == self._next else 1
         while len(path) > 1 and not path[-1].start <= offset < path[-1].end:
             path.pop()
         while len(path) <= self.content.level:
@@ -73,13 +92,23 @@ class LeafCursor:
             index = above.first(offset)
             start = above.starts[index]
             ident, length = above.records[index]
+            if len(path) == self.content.level:
+                self._look_ahead(above, index)
             node = self._find(NodeId(ident), self.content.level - len(path) + 1, length)
             if len(path) == 1:
                 check_root(node)
-            lengths = (record.length for record in node.records)
-            starts = list(accumulate(lengths, initial=start))
+            starts = list(accumulate(map(_LENGTH, node.records), initial=start))
             path.append(Leaves(start, starts.pop(), node.records, starts))
+        self._next = path[-1].end
         return path[-1]
+
+    def _look_ahead(self, above: Leaves, index: int) -> None:
+        """Loads a leaf together with some that follow it, if those before it were read."""
+        end = index + self._together
+        if self._load is None or self._together == 1 or above.starts[index] < self._loaded:
+            return
+        self._load([NodeId(record.id) for record in above.records[index:end]])
+        self._loaded = above.starts[end] if end < len(above.starts) else above.end
 
     def chunks(self, start: int, end: int) -> Iterator[tuple[int, Record]]:
         """The chunks between two offsets with their own: from the one that covers `start`.

@@ -17,7 +17,7 @@ import msgspec
 from casync.ids import ChunkId, zero_chunk_id
 from casync.limits import MAX_BATCH_IDS, MIB
 from casync.objects.chunk_runs import FindNode
-from casync.objects.leaves import LeafCursor
+from casync.objects.leaves import LeafCursor, LoadNodes
 from casync.objects.node import Content, Record
 from casync.planning.delta_groups import Anchor, MissingRun
 from casync.planning.stretches import REPEAT, STILL_ZERO, WANTED, ZERO, Stretch
@@ -140,19 +140,21 @@ class Contents:
     Args:
         find: Finds their nodes.
         max_size: Bytes of the chunks that holes are cut into.
+        load: As of `LeafCursor`.
 
     Attributes:
         hole: The record of such a chunk.
     """
 
-    def __init__(self, find: FindNode, max_size: int) -> None:
+    def __init__(self, find: FindNode, max_size: int, load: LoadNodes | None = None) -> None:
         self.hole = Record(zero_chunk_id(max_size), max_size)
         self._find = find
+        self._load = load
         self._ahead: deque[tuple[int, LeafCursor]] = deque()
 
     def add(self, start: int, content: Content) -> None:
         """Appends a content that is not empty."""
-        self._ahead.append((start, LeafCursor(content, self._find)))
+        self._ahead.append((start, LeafCursor(content, self._find, self._load)))
 
     def listed(self, contents: Iterable[tuple[int, Content]]) -> Iterator[tuple[int, Content]]:
         """Passes contents on, and appends each."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import accumulate, pairwise
 
 from casync.ids import Buffer, chunk_ids
 from casync.ops.pull.work import TargetWriter, Work
@@ -52,11 +53,8 @@ def write_piece(
 ) -> tuple[list[memoryview], list[Place]]:
     """Writes a piece; returns its chunks, and the places of those that were not there."""
     data = memoryview(data)
-    plains: list[memoryview] = []
-    at = 0
-    for _, length in piece.records:
-        plains.append(data[at : at + length])
-        at += length
+    ends = accumulate((length for _, length in piece.records), initial=0)
+    plains = [data[start:end] for start, end in pairwise(ends)]
     found = chunk_ids(plains)
     if found == [ident for ident, _ in piece.records]:
         writer.write_around(shared, piece.offset, data)

@@ -182,14 +182,16 @@ class PullPlan:
         Raises:
             CasyncError: A node is missing or malformed.
         """
-        chunks = LeafCursor(self._outline.content, self._outline.node).chunks
+        outline = self._outline
+        chunks = LeafCursor(outline.content, outline.node, outline.load).chunks
         return Moves(self.stretches(), self.target, self.contents(), chunks)
 
     def contents(self) -> Contents:
         """Lists the chunks of the content in order."""
-        contents = Contents(self._outline.node, self._outline.params.max_size)
-        if self._outline.length:
-            contents.add(0, self._outline.content)
+        outline = self._outline
+        contents = Contents(outline.node, outline.params.max_size, outline.load)
+        if outline.length:
+            contents.add(0, outline.content)
         return contents
 
     def __enter__(self) -> Self:

@@ -143,7 +143,7 @@ def tree_portions(
         part_chunks: Chunks that are planned together.
         repeats: Whether chunks that repeat are written.
     """
-    listed = Contents(tree.node, tree.params.max_size)
+    listed = Contents(tree.node, tree.params.max_size, tree.load)
     stretches = plan(
         PlanInput(
             contents=lambda: listed.listed(contents),

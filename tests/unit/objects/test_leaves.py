@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
@@ -46,6 +46,10 @@ def finder(
         return decode_node(nodes[ident], level, length)
 
     return find
+
+
+def decode_level(data: bytes) -> int:
+    return data[5]
 
 
 def chunk(number: int, times: int = 1) -> Run:
@@ -116,6 +120,33 @@ def test_ascending_offsets_read_each_node_once() -> None:
     for offset in range(0, content.length, 50):
         cursor.at(offset)
     assert len(read) == len(set(read)) == len(nodes)
+
+
+def test_leaves_that_follow_each_other_are_loaded_together_before_they_are_read() -> None:
+    content, nodes = built([chunk(number) for number in range(20_000)])
+    read: list[NodeId] = []
+    loaded: list[NodeId] = []
+    times: list[int] = []
+
+    def load(ids: Sequence[NodeId]) -> None:
+        assert not {*ids} & {*read}
+        times.append(len(ids))
+        loaded.extend(ids)
+
+    cursor = LeafCursor(content, finder(nodes, read), load)
+    assert sum(1 for _ in cursor.chunks(0, content.length)) == 20_000
+    leaves = [ident for ident in read if decode_level(nodes[ident]) == 1]
+    assert loaded == leaves
+    assert len(times) < len(leaves) / 5
+
+
+def test_a_leaf_far_from_the_one_before_is_loaded_alone() -> None:
+    content, nodes = built([chunk(number) for number in range(20_000)])
+    loaded: list[Sequence[NodeId]] = []
+    cursor = LeafCursor(content, finder(nodes), loaded.append)
+    for offset in range(content.length // 10, content.length, content.length // 10):
+        cursor.at(offset)
+    assert not loaded
 
 
 def test_a_single_chunk_is_a_leaf_of_its_own() -> None:
