@@ -18,7 +18,7 @@ from casync_server.settings import ServerSettings
 from fastapi import FastAPI
 
 from casync.ids import Kind, ManifestId, chunk_id
-from casync.names.name import parse_name
+from casync.names.name import NameRecord, parse_name, parse_ref
 from casync.names.name_update import NameUpdate
 from casync.objects.codec import Codec, Packed, Verified
 from casync.ops.upkeep.gc import CollectOptions, collect
@@ -95,6 +95,27 @@ def test_a_push_from_beginning_to_end(app: FastAPI, store: LmdbStore) -> None:
     assert row is not None
     assert row.state is ManifestState.FULL
     problem(send(app, push, upload(*packed)), 404, "not-found")
+
+
+def test_what_is_removed_while_it_is_named_is_published_from_the_push(
+    app: FastAPI, store: LmdbStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ident, packed, length = whole()
+    store.commit(Batch(objects=packed, manifests=[(ident, ManifestState.FULL, length)]))
+    push = opened(app)
+    send(app, push, upload(*packed))
+    set_name = LmdbStore.set_name
+
+    def late(self: LmdbStore, update: NameUpdate) -> NameRecord:
+        monkeypatch.undo()
+        self.remove([parse_ref(ident.hex())])
+        collect(self, CollectOptions(0))
+        return set_name(self, update)
+
+    monkeypatch.setattr(LmdbStore, "set_name", late)
+    url = f"/v1/names/disk?push={push}"
+    named = ask(app, "PUT", url, json={"manifest": ident.hex()})
+    assert decode_document(named.content, NameItem).version == 1
 
 
 def test_missing_objects_are_listed(app: FastAPI) -> None:

@@ -224,7 +224,13 @@ def push(
     count = _Count()
     publishes = options.part.shares == 1
     record: NameRecord | None = None
-    if not _is_whole(target, ident):
+    is_there = _is_whole(target, ident)
+    if is_there and options.name is not None:
+        try:
+            record = _publish(target, "", ident, options)
+        except IncompleteError:  # it was removed there since
+            is_there = False
+    if not is_there:
         sending = _Sending(source, target, options, progress)
         try:
             record = sending.run(ident, length, count, publishes=publishes)
@@ -233,8 +239,6 @@ def push(
             raise
         finally:
             sending.close()
-    elif options.name is not None:
-        record = _publish(target, "", ident, options)
     return Pushed(
         manifest=ident,
         length=length,

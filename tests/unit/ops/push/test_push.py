@@ -26,6 +26,7 @@ from casync.ops.push.proof import Proof
 from casync.ops.push.push import PushOptions, plan_push, push
 from casync.ops.push.reachable import Part
 from casync.ops.trust import signing
+from casync.ops.upkeep.gc import CollectOptions, collect
 from casync.store.base import Batch, ManifestRow, ManifestState, ObjectStat, Traffic
 from casync.store.lmdb.store import LmdbStore
 from casync.store.memory import MemoryStore
@@ -198,6 +199,21 @@ def test_a_server_that_loses_objects_ends_the_push(source: MemoryStore, target: 
     assert target.store.manifest(IDENT) is None
     target.loses.clear()
     assert push(REF, source, target).new == 1
+
+
+def test_what_is_removed_after_the_look_is_sent(source: MemoryStore, target: Target) -> None:
+    class Collecting(Target):
+        def publish(self, push: str, what: ManifestId | NameUpdate) -> NameRecord | None:
+            if not push:
+                self.store.remove([parse_ref(IDENT.hex())])
+                collect(self.store, CollectOptions(0))
+            return super().publish(push, what)
+
+    push(REF, source, target)
+    collecting = Collecting(target.store)
+    done = push(REF, source, collecting, PushOptions(name=parse_name("here")))
+    assert done.new == len(PACKED)
+    assert target.store.resolve(parse_ref("here")) == IDENT
 
 
 def test_a_server_gets_only_objects_of_the_push(target: Target) -> None:
