@@ -5,15 +5,29 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
 
 from casync.errors import UsageError
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
-__all__ = ["Exclusion"]
+__all__ = ["Exclusion", "excludes", "pattern_of"]
+
+_SPECIAL: Final = re.compile(rb"[\\*?\[ ]")
+
+
+def pattern_of(path: bytes) -> str:
+    """The pattern that excludes this path alone."""
+    return os.fsdecode(b"/" + _SPECIAL.sub(rb"\\\g<0>", path))
+
+
+def excludes(excluded: Callable[[bytes, bool], bool], path: bytes) -> bool:
+    """Whether a file, or one of the folders that it is in, is excluded."""
+    parts = path.split(b"/")
+    folders = (b"/".join(parts[:count]) for count in range(1, len(parts)))
+    return any(excluded(folder, True) for folder in folders) or excluded(path, False)
 
 
 class Exclusion:

@@ -240,6 +240,9 @@ def test_hard_links_lead_to_members_only(hostile: Hostile, target: str) -> None:
     status, said = hostile.extract()
     assert (status, hostile.target.exists()) == (9, False)
     assert f"hard is a hard link to {target}, which is not in the archive" in said
+    assert "Leave it out with --regex '^(?!hard$)'." in said
+    assert hostile.extract("--regex", "^(?!hard$)")[0] == 0
+    assert hostile.names == ["file"]
 
 
 def test_a_hard_link_may_come_before_its_member(hostile: Hostile) -> None:

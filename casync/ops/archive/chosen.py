@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -12,7 +14,7 @@ import msgspec
 from casync.access.archive import Archive
 from casync.archives.member import Member, MemberKind, shown
 from casync.archives.selection import member_selection
-from casync.errors import IntegrityError, NotFoundError, UsageError
+from casync.errors import IntegrityError, NotFoundError, UnsupportedError, UsageError
 from casync.fs.sorted_rows import SortedRows
 from casync.ids import Buffer
 from casync.ops.archive.list_members import EVERYTHING, Selection, list_members
@@ -65,14 +67,30 @@ class Choice(NamedTuple):
             if member.kind is not MemberKind.HARDLINK:
                 yield ChosenMember(path, member)
                 continue
-            target = self.archive.find(member.path)
-            assert target is not None
+            target = self._led_to(path, member)
             first = self._inside(target.path)
             is_chosen = first is not None and (not text or matches(first))
             is_file = target.kind is MemberKind.FILE and not target.shadowed
             yield ChosenMember(
                 path, target, first if hard_links and is_file and is_chosen else None
             )
+
+    def without(self, path: bytes) -> str:
+        """What to do about a member that cannot be taken: how to choose the others."""
+        if self.selection.text:
+            return "Choose members without it."
+        others = shlex.quote(f"^(?!{re.escape(os.fsdecode(path))}$)")
+        return f"Leave it out with --regex {others}."
+
+    def _led_to(self, path: bytes, link: Member) -> Member:
+        """What a hard link leads to. Raises as `members`, and says how to do without it."""
+        try:
+            target = self.archive.find(link.path)
+        except (NotFoundError, UnsupportedError) as error:
+            error.next_step = self.without(path)
+            raise
+        assert target is not None
+        return target
 
     def _listed(self) -> Iterator[tuple[bytes, Member]]:
         mode, text, _ = self.selection

@@ -130,14 +130,19 @@ class Extraction:
             path, kind = one.path, one.member.kind
             while before and not path.startswith(before[-1]):
                 before.pop()
-            self._check_names(path, before)
+            try:
+                self._check_names(path, before)
+                if kind is not MemberKind.OTHER:
+                    self._count(one)
+            except (MalformedError, UnsupportedError) as error:
+                error.next_step = self._choice.without(path)
+                raise
             if kind is not MemberKind.FOLDER:
                 before.append(path)
             if kind is MemberKind.OTHER:
                 self.plan.leave_out(path, SPECIAL)
-                continue
-            self._count(one)
-            yield one
+            else:
+                yield one
         plan = self.plan
         if not plan.files + plan.folders + plan.links + plan.left_out:
             raise NotFoundError(
@@ -152,8 +157,7 @@ class Extraction:
         shown = os.fsdecode(path)
         if names[0] == STAGING:
             raise UnsupportedError(
-                f"{self._label} has {shown}, the name of the folder for unfinished files",
-                next_step="Leave it out with a selection.",
+                f"{self._label} has {shown}, the name of the folder for unfinished files"
             )
         if max(map(len, names)) > MAX_FILE_NAME:
             raise MalformedError(f"a name in {self._label} has more than {MAX_FILE_NAME} bytes")

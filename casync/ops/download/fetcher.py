@@ -151,7 +151,8 @@ class Fetcher(NamedTuple):
             if answer.replica is not None:
                 return self._pull(fetch, located, answer.replica, listed, active)
             if body is None and listed.size is not None and listed.size <= SMALL_BYTES:
-                return self._take_small(fetch, located, answer, listed.size)
+                active.size = listed.size
+                return self._take_small(fetch, located, answer, listed.size, active)
             body = self._begin(fetch, answer)
             active.size = body.size
             active.done = body.position
@@ -160,7 +161,12 @@ class Fetcher(NamedTuple):
         return self._publish(fetch, located, body)
 
     def _take_small(
-        self, fetch: Fetch, located: ItemPlace, answer: ObjectAnswer, announced: int
+        self,
+        fetch: Fetch,
+        located: ItemPlace,
+        answer: ObjectAnswer,
+        announced: int,
+        active: Active,
     ) -> bool:
         """Reads a small object whole. What came of one that breaks off is kept as of any other."""
         listed = answer.listed
@@ -168,9 +174,10 @@ class Fetcher(NamedTuple):
         data = memoryview(bytearray(announced + 1))
         came = 0
         try:
-            while count := answer.read_into(data[came:]):
-                self._meter(count)
+            while count := answer.read_into(data[came:][: self.throttle.piece]):
                 came += count
+                active.done = came
+                self._meter(count)
         except CasyncError:
             self._begin(fetch, answer).feed(data[:came])
             raise
@@ -309,24 +316,29 @@ class Fetcher(NamedTuple):
         if pays and may_resume(body.validators) and place.host not in self.unranged:
             assert size is not None
             if self.splits.acquire(blocking=False):
-                reader = RangedReader(place, body.validators, size, self.errands, self._meter)
+
+                def meter(count: int) -> None:
+                    active.done = reader.here
+                    self._meter(count)
+
+                piece = self.throttle.piece
+                reader = RangedReader(place, body.validators, size, self.errands, meter, piece)
                 try:
                     for block in reader.blocks(answer):
                         body.feed(block)
-                        active.done = body.position
                 finally:
                     self.splits.release()
                     if not reader.works:
                         self.unranged.add(place.host)
                 return
-        while count := answer.read_into(body.room()):
-            self._meter(count)
+        while count := answer.read_into(body.room()[: self.throttle.piece]):
             body.took(count)
             active.done = body.position
+            self._meter(count)
 
     def _meter(self, count: int) -> None:
-        self.throttle.take(count)
         self.ledger.count(count)
+        self.throttle.take(count)
 
     def _pull(
         self,

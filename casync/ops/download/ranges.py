@@ -42,6 +42,7 @@ class _Range:
         self.start = start
         self.end = end
         self.data: memoryview | None = None
+        self.came = 0
         self.begun = False
         self.ended = threading.Event()
 
@@ -55,6 +56,7 @@ class RangedReader:
         size: Its size in bytes.
         errands: Takes ranges for idle threads.
         meter: Is told of each block that came; waits where there is a limit.
+        piece: Bytes that are read at once, at most.
 
     Attributes:
         works: Whether the server answers ranges, as far as is known.
@@ -67,16 +69,25 @@ class RangedReader:
         size: int,
         errands: Errands,
         meter: Callable[[int], None],
+        piece: int,
     ) -> None:
         self._place = place
         self._validators = validators
         self._size = size
         self._errands = errands
         self._meter = meter
+        self._piece = piece
+        self._at = 0
         self._ahead: dict[int, tuple[_Range, Errand]] = {}
         self._planned = 0
         self._is_proved = False
         self.works = True
+
+    @property
+    def here(self) -> int:
+        """Bytes of the object that came so far, those of ranges ahead among them."""
+        at = self._at
+        return at + sum(part.came for part, _ in list(self._ahead.values()) if part.start >= at)
 
     def blocks(self, answer: ObjectAnswer) -> Iterator[memoryview]:
         """The bytes from the start of an open answer to the end of the object.
@@ -94,16 +105,17 @@ class RangedReader:
             self._ahead.clear()
 
     def _blocks(self, answer: ObjectAnswer) -> Iterator[memoryview]:
-        at = answer.start
+        at = self._at = answer.start
         self._planned = at + _RANGE_BYTES
-        buffer = memoryview(bytearray(_BLOCK_BYTES))
+        buffer = memoryview(bytearray(_BLOCK_BYTES))[: self._piece]
         while count := answer.read_into(buffer):
+            self._at = at + count
             self._meter(count)
             self._plan(at)
             leave = self._begun_in(at, at + count)
             yield buffer[: count if leave is None else leave - at]
             if leave is not None:
-                at = leave
+                at = self._at = leave
                 break
             at += count
         else:
@@ -112,7 +124,7 @@ class RangedReader:
         while at < self._size:
             self._plan(at)
             data = self._take(at)
-            at += len(data)
+            at = self._at = at + len(data)
             yield data
 
     def _plan(self, at: int) -> None:
@@ -139,33 +151,34 @@ class RangedReader:
 
     def _take(self, at: int) -> memoryview:
         """The bytes of the range that begins at `at`."""
-        found = self._ahead.pop(at, None)
-        if found is not None and not self._errands.withdraw(found[1]):
-            part = found[0]
+        found = self._ahead.get(at)
+        if found is None:
+            return self._read(_Range(at, min(at + _RANGE_BYTES, self._size)))
+        part, errand = found
+        if not self._errands.withdraw(errand):
             part.ended.wait()
             if part.data is not None:
                 return part.data
-        end = found[0].end if found is not None else min(at + _RANGE_BYTES, self._size)
-        return self._read(at, end)
+        return self._read(part)
 
     def _fetch(self, part: _Range) -> None:
         """Fetches a range in another thread. What fails is read again by the reader."""
         part.begun = True
         try:
-            part.data = self._read(part.start, part.end)
+            part.data = self._read(part)
         except CasyncError as error:
             self.works = self.works and error.fault != ObjectFaultKind.CHANGED
         finally:
             part.ended.set()
 
-    def _read(self, start: int, end: int) -> memoryview:
+    def _read(self, part: _Range) -> memoryview:
         """The bytes of a range.
 
         Raises:
             UnreachableError: The answer is not this range of the same version, or not whole.
             CasyncError: As `RemoteSource.open`.
         """
-        place = self._place
+        place, start, end = self._place, part.start, part.end
         label = f"{place.source.label}/{place.key}"
         answer = place.source.open(place.key, start, end, same=self._validators)
         assert answer is not None
@@ -177,9 +190,9 @@ class RangedReader:
             self._is_proved = True
             data = memoryview(bytearray(end - start + 1))  # room for a byte too many
             came = 0
-            while count := answer.read_into(data[came:]):
+            while count := answer.read_into(data[came:][: self._piece]):
+                came = part.came = came + count
                 self._meter(count)
-                came += count
         if came != end - start:
             error = UnreachableError(f"{label} ended within bytes {start} to {end}")
             raise failed(error, ObjectFaultKind.SHORT_BODY)

@@ -7,6 +7,7 @@ job: a restart does not grant a fresh burst, nor does a clock that jumps.
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -26,6 +27,9 @@ _BURST_BYTES: Final = 8 * MIB
 
 _HOUR: Final = 3600
 
+_PIECE_SECONDS: Final = 0.25
+"""Seconds of the rate that are read at once, so that what people see moves with the bytes."""
+
 
 def rate_of(limit: float, limit_bph: float) -> float:
     """Bytes per second under both limits, per second and per hour; 0 stands for no limit."""
@@ -42,6 +46,9 @@ class Throttle:
         now: Seconds since 1970.
         level: The level that an earlier run left; None for a full bucket.
         clock: Monotonic clock in seconds.
+
+    Attributes:
+        piece: Bytes that are read at once, at most.
     """
 
     def __init__(
@@ -53,6 +60,7 @@ class Throttle:
         level: TokenLevel | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.piece = max(int(rate * _PIECE_SECONDS), 1) if rate else sys.maxsize
         self._rate = rate
         self._stopped = stopped
         self._now = now

@@ -10,6 +10,7 @@ the place of a file.
 from __future__ import annotations
 
 import heapq
+import shlex
 from collections.abc import Iterable, Iterator
 from typing import Final, Self
 
@@ -17,7 +18,8 @@ import msgspec
 from msgspec.structs import replace
 
 from casync.archives.hard_links import FOLDER, ITSELF, MAX_CHAIN, NOTHING, leads_nowhere, too_long
-from casync.errors import MalformedError
+from casync.errors import CasyncError, MalformedError
+from casync.fs.exclude import excludes, pattern_of
 from casync.fs.scan import Excluded
 from casync.fs.scan_cache import walk_key
 from casync.fs.sorted_rows import SortedRows
@@ -27,7 +29,7 @@ from casync.objects.tree import Entry, EntryReader, Folder, Meta, check_file_nam
 from casync.ops.prepare.open_folders import STAGING_REASON, OpenFolders
 from casync.ops.prepare.tree_builder import KnownEntry, TreeBuilder, name_of
 
-__all__ = ["MemberRows"]
+__all__ = ["MemberRows", "exclude_step"]
 
 _WHAT: Final = "the list of members"
 
@@ -66,10 +68,12 @@ class MemberRows:
 
     Args:
         builder: Builds the tree; notes what is left out.
+        excluded: Selects paths to leave out without a note.
     """
 
-    def __init__(self, builder: TreeBuilder) -> None:
+    def __init__(self, builder: TreeBuilder, excluded: Excluded) -> None:
         self._builder = builder
+        self._excluded = excluded
         self._rows = SortedRows(_Row, _place, _WHAT)
         self._shared = SortedRows(_Row, _place, _WHAT)  # hard links and what they lead to
         self._links = SortedRows(_Link, _target, _WHAT)
@@ -84,11 +88,13 @@ class MemberRows:
             rows.clear()
 
     def leave_out(self, path: bytes, reason: str) -> None:
-        """Reports a member that is left out.
+        """Reports a member that is left out, unless it is excluded.
 
         Raises:
             MalformedError: There are too many.
         """
+        if excludes(self._excluded, path):
+            return
         self._left_out += 1
         if self._left_out > MAX_LEFT_OUT_MEMBERS:
             raise MalformedError(
@@ -130,11 +136,8 @@ class MemberRows:
         self._links.add(_Link(leads_to, number, key, number))
         return self._rows.add(_Row(key, number, target=leads_to))
 
-    def build(self, excluded: Excluded) -> None:
+    def build(self) -> None:
         """Passes all entries to the builder, in the order of a walk.
-
-        Args:
-            excluded: Selects paths to leave out.
 
         Raises:
             NotFoundError: A hard link leads to no file.
@@ -142,16 +145,16 @@ class MemberRows:
             CasyncError: What the store raises; the rows cannot be written or read back.
         """
         self._resolve()
-        folders = OpenFolders(self._builder, excluded, self._root)
+        folders = OpenFolders(self._builder, self._excluded, self._root)
         merged = heapq.merge(self._rows, self._shared, key=_place)
         for row in _standing(_last_of_each(merged)):
             path = _path(row.key)
-            if not folders.go_to(path):
+            if not folders.go_to(path) or not row.entry:  # a hard link that is excluded
                 continue
             entry = _decoded(row.entry)
             if isinstance(entry, Folder):
                 folders.enter(path, entry.meta)
-            elif not excluded(path, False):
+            elif not self._excluded(path, False):
                 self._put(path, row, entry)
         folders.finish()
 
@@ -170,7 +173,7 @@ class MemberRows:
                 for link, row in _found(self._rows, links):
                     self._link(link, row)
         for link in self._links:
-            raise too_long(_path(link.key))
+            self._fail(too_long(_path(link.key)), link)
 
     def _link(self, link: _Link, row: _Row | None) -> None:
         """Takes what a hard link leads to.
@@ -186,13 +189,26 @@ class MemberRows:
         elif _place(row) == (link.key, link.number):
             problem = ITSELF
         if row is None or problem:
-            raise leads_nowhere(_path(link.key), _path(link.target), problem)
+            self._fail(leads_nowhere(_path(link.key), _path(link.target), problem), link)
+            return
         if row.target:
             self._links.add(_Link(row.target, row.number, link.key, link.number))
             return
         inode = row.key, row.number
         self._shared.add(_Row(link.key, link.number, row.entry, inode=inode))
         self._shared.add(_Row(*inode, inode=inode))
+
+    def _fail(self, error: CasyncError, link: _Link) -> None:
+        """Raises the error of a hard link, unless that is excluded."""
+        path = _path(link.key)
+        if not excludes(self._excluded, path):
+            error.next_step = exclude_step(path)
+            raise error
+
+
+def exclude_step(path: bytes) -> str:
+    """What to do about a member that a tree cannot have."""
+    return f"Leave it out with --exclude {shlex.quote(pattern_of(path))}."
 
 
 def _check_path(path: bytes) -> None:

@@ -28,8 +28,8 @@ from casync.archives.unpacking.tar_members import unpack_tar
 from casync.archives.unpacking.unpacked_member import RefusedMember, UnpackedMember
 from casync.archives.unpacking.zip_members import unpack_zip
 from casync.cutting.small import SMALL_BYTES, Chunks, cut_small
-from casync.errors import DigestMismatchError, SourceChangedError
-from casync.fs.exclude import Exclusion
+from casync.errors import DigestMismatchError, SourceChangedError, UnsupportedError
+from casync.fs.exclude import Exclusion, excludes
 from casync.fs.os_errors import writing
 from casync.fs.scan import Excluded
 from casync.fs.source.base import BLOCK_BYTES, FileStamp, Hole, Positioned, Source, reading
@@ -38,7 +38,7 @@ from casync.objects.node import EMPTY
 from casync.objects.tree import Device, Entry, File, Folder, Link, Meta, Pipe, bounded_time
 from casync.ops.prepare.file import PrepareOptions
 from casync.ops.prepare.known_owners import KnownOwners
-from casync.ops.prepare.member_rows import MemberRows
+from casync.ops.prepare.member_rows import MemberRows, exclude_step
 from casync.ops.prepare.prepared import FolderPrepared
 from casync.ops.prepare.tree_builder import TreeBuilder
 from casync.store.base import ObjectStore
@@ -102,22 +102,28 @@ def _unpack(
         TreeBuilder(
             source.label, store, of_tree, _OnlyNotes(progress), readers=_READERS
         ) as builder,
-        MemberRows(builder) as rows,
+        MemberRows(builder, excluded) as rows,
         _Archive(source, progress, options.expect_sha256) as archive,
     ):
         progress.start("reading", source.length)
         taking = _Taking(builder, rows)
         for number, member in enumerate(archive.members()):
-            taking.take(number, member)
+            # Only a hard link can still need an excluded one.
+            if archive.has_hard_links or not excludes(excluded, _name(member)):
+                taking.take(number, member)
         taking.finish()
         archive.check()
         progress.start("making folders", None)
-        rows.build(excluded)
+        rows.build()
         return builder.finish()
 
 
 class _Archive:
-    """An archive that is being read. Use in a with block."""
+    """An archive that is being read. Use in a with block.
+
+    Attributes:
+        has_hard_links: Whether its format has any. Known from `members` on.
+    """
 
     def __init__(self, source: Source, progress: Progress, expected: bytes | None) -> None:
         self._source = source
@@ -126,6 +132,7 @@ class _Archive:
         self._digest = hashlib.sha256()
         self._positioned: Positioned | None = None
         self._stack = ExitStack()
+        self.has_hard_links = False
 
     def __enter__(self) -> _Archive:
         return self
@@ -138,6 +145,7 @@ class _Archive:
         pieces = self._stack.enter_context(closing(self._pieces()))
         kind, plain = open_stream(pieces, self._source.label, self._source.length)
         if kind.format == "tar":
+            self.has_hard_links = True
             return unpack_tar(plain, KnownOwners(self._progress))
         if kind.format == "msgpack":
             return unpack_msgpack(plain)
@@ -225,7 +233,11 @@ class _Taking:
         meta = _meta(member)
         match member.kind:
             case MemberKind.FILE:
-                return self._file(number, member, meta)
+                try:
+                    return self._file(number, member, meta)
+                except UnsupportedError as error:
+                    error.next_step = exclude_step(member.path)
+                    raise
             case MemberKind.FOLDER if not member.path:
                 return self._rows.add_root(meta)
             case MemberKind.HARDLINK:
@@ -249,6 +261,10 @@ class _Taking:
     def _add_file(self, pending: _Pending) -> None:
         content = self._builder.tree_writer.take(pending.chunks.result())
         self._rows.add(pending.number, pending.path, File(b"", pending.meta, None, content))
+
+
+def _name(member: UnpackedMember | RefusedMember) -> bytes:
+    return member.name if isinstance(member, RefusedMember) else member.path
 
 
 def _meta(member: UnpackedMember) -> Meta:

@@ -11,6 +11,7 @@ from casync.errors import UnreachableError
 from casync.jobs.fault import ObjectFaultKind
 from casync.jobs.validators import Validators
 from casync.ops.download import fetcher, ranges
+from casync.ops.download.ledger import Active
 from casync.remote.sources.base import ObjectAnswer, failed
 from casync.store.memory import MemoryStore
 from tests.support.downloading import contents, download, spec
@@ -135,3 +136,28 @@ def test_an_object_that_changes_between_ranges_is_of_one_version(
     assert row.counts.failed == 0
     assert changed
     assert contents(store) == {"ds/large": other}
+
+
+def test_bytes_of_ranges_that_are_ahead_are_shown(
+    store: MemoryStore, source: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D8: bytes of an object count when they come, also behind others that are missing."""
+    shown: list[Active] = []
+    seen: list[int] = []
+
+    class Seen(Active):
+        def __init__(self, name: str, size: int | None, started: float) -> None:
+            super().__init__(name, size, started)
+            shown.append(self)
+
+    class Waited(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waited = super().wait(timeout)
+            seen.append(shown[-1].done)
+            return waited
+
+    monkeypatch.setattr(fetcher, "Active", Seen)
+    source.read = Waited()
+    download(store, source, spec(max_conns=4))
+    assert seen[0] >= 30_000 + RANGE
+    assert shown[-1].done == SIZE

@@ -21,6 +21,7 @@ from casync.errors import (
     MalformedError,
     NotFoundError,
     SourceChangedError,
+    UnsupportedError,
     UsageError,
 )
 from casync.fs import sorted_rows
@@ -296,3 +297,51 @@ def test_an_archive_that_changes_is_read_once_more() -> None:
     assert progress.notes == ["it changed; reading it again"]
     with pytest.raises(SourceChangedError):
         prepare_archive(_Changing(data, 2), MemoryStore(), options)
+
+
+@pytest.mark.parametrize(
+    ("bad", "name"),
+    [
+        (("bad [1]", "nothing"), "bad [1]"),
+        (("d/bad", "d"), "d/bad"),
+        (("bad", "bad"), "bad"),
+        (("0", "1"), "0"),
+    ],
+)
+def test_a_hard_link_that_leads_to_no_file_can_be_left_out(bad: Member, name: str) -> None:
+    """A1: the error says how; one that is excluded is in no one's way."""
+    chain: list[Member] = [(f"{at}", f"{at + 1}") for at in range(1, 60)] if name == "0" else []
+    data = tar(("good", b"1"), ("d", None), bad, *chain)
+    with pytest.raises((NotFoundError, UnsupportedError)) as raised:
+        contents(data)
+    _, option, pattern = raised.value.next_step.rpartition("--exclude ")
+    assert option
+    exclude = [pattern.rstrip(".").strip("'")] if name != "0" else [f"/{at}" for at in range(60)]
+    assert contents(data, *exclude)["good"] == b"1"
+    assert contents(data, *exclude, "/d/")["good"] == b"1"
+    assert name not in contents(data, *exclude)
+
+
+def test_a_member_that_cannot_be_read_can_be_left_out() -> None:
+    """A1: of a zip, what is excluded is not read."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("good", b"1")
+        archive.writestr("d/secret", b"2")
+    data = bytearray(out.getvalue())
+    for mark, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.rindex(mark) + at] |= 1  # encrypted
+    with pytest.raises(UnsupportedError) as raised:
+        contents(bytes(data))
+    assert raised.value.next_step == "Leave it out with --exclude /d/secret."
+    for exclude in ("/d/secret", "/d/"):
+        assert contents(bytes(data), exclude)["good"] == b"1"
+
+
+def test_refused_members_that_are_excluded_are_neither_named_nor_counted() -> None:
+    """A1"""
+    data = tar(("good", b"1"), *((f"../bad/{number}", b"2") for number in range(1001)))
+    with pytest.raises(MalformedError):
+        contents(data)
+    assert contents(data, "bad") == {"good": b"1"}
+    assert prepared(data, MemoryStore(), "bad").left_out == []
