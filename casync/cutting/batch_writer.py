@@ -17,6 +17,7 @@ from casync.limits import COMMIT_BYTES, OBJECT_BYTES
 from casync.objects.codec import Verified
 from casync.objects.record import RECORD_BYTES, ChunkRecords
 from casync.store.base import Batch, Committed, ObjectStore
+from casync.store.proved import ProvedReader
 
 __all__ = ["BatchWriter"]
 
@@ -24,13 +25,19 @@ __all__ = ["BatchWriter"]
 class BatchWriter:
     """Takes new objects in order. Used by one thread; always close it.
 
+    Args:
+        store: The store.
+        mends: Prove what the store has already, and store again what is damaged.
+
     Attributes:
         stored: Bytes added to the store.
         new_length: Plain bytes of the chunks taken.
     """
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, *, mends: bool = False) -> None:
         self._store = store
+        self._proved = ProvedReader(store) if mends else None
+        self._damaged: set[ObjectId] = set()  # reserved ones
         self._most = store.commits_at_once
         self._executor = ThreadPoolExecutor(self._most, thread_name_prefix="commit")
         self._running: deque[Future[Committed]] = deque()
@@ -59,10 +66,20 @@ class BatchWriter:
         """
         new = self.absent(ids)
         asked = list(new)
-        known = self._store.known(kind, asked)
-        new.difference_update(compress(asked, known))
+        known = [*compress(asked, self._store.known(kind, asked))]
+        new.difference_update(known)
+        damaged = self._damaged_of(kind, known)
+        self._damaged |= damaged
+        new |= damaged
         self._claimed |= new
         return new
+
+    def _damaged_of(self, kind: Kind, known: Sequence[ObjectId]) -> set[ObjectId]:
+        """The objects that are damaged, of those that the store has."""
+        if self._proved is None or not known:
+            return set()
+        found = self._proved.found(kind, known)
+        return {ident for ident, data in zip(known, found, strict=True) if data is None}
 
     def absent(self, ids: Iterable[ObjectId]) -> set[ObjectId]:
         """The objects that are not on their way to the store. It may have them by now."""
@@ -116,6 +133,9 @@ class BatchWriter:
 
     def put_records(self, records: ChunkRecords) -> None:
         """Takes records of reserved chunks. Raises as `put`."""
+        if damaged := self._damaged.intersection(records.ids):
+            self.put([*records.only(damaged).objects()])
+            records = records.only(set(records.ids) - damaged)
         self.new_length += sum(records.lengths)
         ends = list(accumulate([OBJECT_BYTES - RECORD_BYTES + size for size in records.sizes]))
         start = done = 0
@@ -140,7 +160,11 @@ class BatchWriter:
 
     def add(self, last: Batch) -> None:
         """Adds rows and objects to the next commit, whatever its size."""
-        self._batch.objects += last.objects
+        damaged = self._damaged_of(
+            Kind.MANIFEST, [one.id for one in last.objects if one.kind is Kind.MANIFEST]
+        )
+        self._batch.mended += [one for one in last.objects if one.id in damaged]
+        self._batch.objects += [one for one in last.objects if one.id not in damaged]
         self._batch.records += last.records
         self._batch.manifests += last.manifests
         self._batch.names += last.names
@@ -168,7 +192,7 @@ class BatchWriter:
         commit = self._executor.submit(self._commit, self._batch, self._begun, earlier)
         self._running.append(commit)
         self._ordered = [commit] if is_ordered else self._ordered
-        ids = {packed.id for packed in self._batch.objects}
+        ids = {packed.id for packed in (*self._batch.objects, *self._batch.mended)}
         for records in self._batch.records:
             ids.update(records.ids)
         self._claimed -= ids
@@ -191,7 +215,9 @@ class BatchWriter:
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     def _take(self, packed: Verified) -> None:
-        self._batch.objects.append(packed)
+        mends = packed.id in self._damaged
+        (self._batch.mended if mends else self._batch.objects).append(packed)
+        self._damaged.discard(packed.id)
         self.new_length += packed.length if packed.kind is Kind.CHUNK else 0
         self._bytes += len(packed.payload) + OBJECT_BYTES
 

@@ -43,6 +43,7 @@ __all__ = [
     "job_row",
     "object_fault",
     "WaitingItem",
+    "cut_text",
     "outcome_of",
 ]
 
@@ -176,10 +177,10 @@ def job_item(row: JobRow, *, is_running: bool) -> JobItem:
     counts = row.counts
     return JobItem(
         id=row.id,
-        description=_cut(row.spec.description),
+        description=cut_text(row.spec.description),
         state=_state(row, is_running=is_running),
         outcome=outcome_of(row),
-        failure=_cut(row.failure) or None,
+        failure=cut_text(row.failure) or None,
         created_time=row.created,
         started_time=row.started or None,
         finished_time=row.ended or None,
@@ -198,7 +199,7 @@ def job_item(row: JobRow, *, is_running: bool) -> JobItem:
         ],
         request=_shown(row.spec),
         waiting=[
-            WaitingItem(each.name, _cut(each.reason), int(each.until), each.attempts)
+            WaitingItem(each.name, cut_text(each.reason), int(each.until), each.attempts)
             for each in row.waiting
         ],
         waiting_cnt=row.waiting_count,
@@ -209,7 +210,7 @@ def job_item(row: JobRow, *, is_running: bool) -> JobItem:
 def _shown(spec: JobSpec) -> JobRequest:
     """What a job does, without secrets and cut to the bounds of the document."""
     shown = job_request(spec.without_secrets())
-    return replace(shown, source=shown.source[:MAX_SOURCE], description=_cut(shown.description))
+    return replace(shown, source=shown.source[:MAX_SOURCE], description=cut_text(shown.description))
 
 
 def _state(row: JobRow, *, is_running: bool) -> JobStateText:
@@ -287,7 +288,7 @@ def fault_item(fault: ObjectFault) -> FaultItem:
         name=fault.name,
         url=fault.url[:MAX_SOURCE],
         kind=fault.kind,
-        error=_cut(fault.message),
+        error=cut_text(fault.message),
         status=fault.status or None,
         attempts=fault.attempts,
         first_time=fault.first,
@@ -310,5 +311,6 @@ def object_fault(item: FaultItem) -> ObjectFault:
     )
 
 
-def _cut(text: str) -> str:
+def cut_text(text: str) -> str:
+    """A text for people within the bound of its field."""
     return text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 1]}…"

@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
-from casync.errors import NoSpaceError
+from casync.errors import NoSpaceError, UsageError
 from casync_cli.invocation import Invocation
 from casync_cli.job_waiting import wait_for_job
 from casync_cli.job_watch import (
@@ -20,7 +20,7 @@ from casync_cli.job_watch import (
     SeldomScreen,
 )
 from casync_cli.parsing.times import parse_interval
-from casync_cli.reports.job import RUNNING, count_text, job_fields, status_of
+from casync_cli.reports.job import RUNNING, count_text, job_fields, lacks_list, status_of
 from casync_cli.reports.job_end import raise_for, report_end
 from casync_cli.reports.job_pace import JobPace
 
@@ -156,6 +156,11 @@ def run_here(
     except NoSpaceError as error:
         step = f"{error.next_step} {invocation.resume}".strip()
         raise type(error)(error.message, next_step=step) from error
+    except UsageError as error:  # the list, perhaps: no other run can read it
+        if lacks_list(row):
+            removal = f"Then run the download again; `casync job rm {row.id}` removes this job."
+            error.next_step = f"{error.next_step} {removal}".strip()
+        raise
     status = ended.state.value
     if output.json_mode:
         output.document(JOB_SCHEMA, job_fields(ended, status))

@@ -30,7 +30,7 @@ from casync_server.faults import Faults
 from casync_server.jobs.event_stream import EventStreams
 from casync_server.jobs.job_service import JobService
 from casync_server.jobs.served_jobs import ServedJobs
-from casync_server.jobs.source_policy import SourcePolicy
+from casync_server.jobs.source_rules import SourceRules
 from casync_server.limits.answer_memory import AnswerMemory, CountedAnswers
 from casync_server.limits.delta_cpu import DeltaCpu
 from casync_server.limits.loops import LoopGuard
@@ -64,6 +64,9 @@ __all__ = ["create_app"]
 _LONG_LISTS: Final = 2
 """Requests with long lists of objects that a worker reads at once: each takes some 100 MB."""
 
+_PLANS: Final = 2
+"""Plans of jobs that a worker makes at once: each lists a source for some seconds."""
+
 
 def create_app(
     store: ManifestSource,
@@ -79,7 +82,7 @@ def create_app(
     tokens: Path | None = None,
     stores: ServedStores | None = None,
     faults: Faults | None = None,
-    jobs: SourcePolicy | None = None,
+    jobs: SourceRules | None = None,
     any_host: bool = False,
     log_format: LogFormat = "text",
     quiet: bool = False,
@@ -111,6 +114,7 @@ def create_app(
     metrics = Metrics(local)
     pool = ReadPool(settings.threads)
     writers = ReadPool(settings.write_threads, metrics.writes)
+    plans = ReadPool(_PLANS)
     service = Service(
         store=CheckedSource(store),
         store_id=store_id,
@@ -132,6 +136,8 @@ def create_app(
             writers,
             asyncio.Semaphore(_LONG_LISTS),
             settings.push_wait,
+            asyncio.Semaphore(_PLANS),
+            plans,
         )
 
     namespaces = None
@@ -153,6 +159,7 @@ def create_app(
         yield
         pool.close()
         writers.close()
+        plans.close()
         if namespaces is not None:
             namespaces.close()
 

@@ -79,7 +79,7 @@ def _supervise(options: ServeOptions, signals: SignalReader) -> bool:
 
         environment = {"PROMETHEUS_MULTIPROC_DIR": metrics} if metrics else {}
         runner = RunnerProcess(
-            RunnerOrder(options, order.settings, all(address.is_loopback for address in addresses)),
+            RunnerOrder(options, order.settings),
             settings.drain + options.grace,
             environment,
             to_stderr,

@@ -38,6 +38,7 @@ from casync.wire.edits import (
     TakenItem,
     TrashPage,
 )
+from casync.wire.job_plan import JobPlan
 from casync.wire.job_request import JobObjects, JobRequest
 from casync.wire.jobs import FaultPage, JobItem, JobPage
 from casync.wire.members import MemberPage
@@ -79,6 +80,7 @@ _DOCUMENTS: Final = (
     JobRequest,
     JobItem,
     JobPage,
+    JobPlan,
     FaultPage,
     Problem,
 )

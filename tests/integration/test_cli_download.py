@@ -305,6 +305,32 @@ def test_a_plan_changes_nothing(program: Program, url: str) -> None:
     assert (document["fetch"], len(document["objects"])) == (2, 2)
 
 
+def test_a_job_whose_list_cannot_be_read_says_what_becomes_of_it(
+    program: Program, url: str
+) -> None:
+    """D4, D12."""
+    listed = program.home / "list"
+    listed.write_text('["abc/shard-001.tar", 5]')
+    command = ["download", f"{url}/", "n/", "--from", "list", "--wait"]
+    ran = program.run(*command)
+    (ident,) = ran.lines
+    assert (ran.status, f"`casync job rm {ident}` removes this job" in ran.err) == (2, True)
+    assert "`casync job rm" in program.good("job", "show", ident).text
+    again = program.run("job", "start", ident)
+    assert (again.status, "with its list" in again.err) == (2, True)
+    listed.write_text('["abc/shard-001.tar"]')
+    assert program.good(*command).lines != [ident]
+    program.good("job", "rm", ident)
+
+
+def test_with_json_the_last_line_of_stderr_is_the_error(program: Program, url: str) -> None:
+    """And with -q the only one."""
+    command = ["download", f"{url}/abc/nothing", "n", "--json"]
+    assert program.run(*command).problem["code"] == "partial"
+    quiet = program.run(*command, "-q")
+    assert [json.loads(line)["schema"] for line in quiet.err.splitlines()] == ["casync.error/1"]
+
+
 def test_a_plan_has_addresses_as_they_are_requested_and_reasons(
     program: Program, url: str, folder: Path
 ) -> None:

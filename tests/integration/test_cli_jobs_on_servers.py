@@ -158,7 +158,6 @@ def test_jobs_of_a_server_are_stopped_started_and_removed(world: World) -> None:
     [
         (["download", "/etc/passwd", "x"], 8, "--import-root"),
         (["download", "gs://bucket/x", "x"], 8, "CASYNC_SERVE_JOB_CLOUDS"),
-        (["download", "https://h/x", "x", "--dry-run"], 2, "Drop --server"),
         (["download", "https://h/x", "x", "--sync"], 2, "not listed"),
         (["job", "show", "dnl-000000000"], 9, "no job"),
         (["job", "start", "zzz"], 9, "no job"),
@@ -210,3 +209,36 @@ def test_get_fetches_through_the_server(world: World) -> None:
     ):
         refused = world.program.run("get", *arguments, *world.options)
         assert (refused.status, said in refused.err) == (status, True), refused.err
+
+
+def test_a_server_plans_a_job_and_makes_none(world: World) -> None:
+    """D5: `--dry-run` with a listing, a template and a list."""
+    before = world.program.good("job", "ls", *world.options).lines
+    plan = ["download", f"{world.source}/{{01..03}}", "plan/", "--dry-run", *world.options]
+    fetch = [f"fetch\t\tplan/{at}\t{world.source}/{at}" for at in ("01", "02", "03")]
+    assert world.program.good(*plan).lines == fetch
+    (world.program.home / "few").write_text("01\n02\nftp://h/x\n03\n")
+    listed = ["download", f"{world.source}/", "plan/", "--from", "few", "--dry-run"]
+    assert world.program.good(*listed, *world.options, "--part", "1/2").lines[0] == fetch[0]
+    document = world.program.good(*listed, *world.options, "--json").document
+    assert document["more"] is False
+    assert [one["action"] for one in document["objects"]] == ["fetch", "fetch", "fail", "fetch"]
+    assert document["objects"][2]["reason"]
+    folder = ["download", f"{world.source}/", "plan/", "--dry-run", *world.options]
+    assert set(fetch) < set(world.program.good(*folder).lines)
+    refused = world.program.run(*folder[:1], "/etc/", *folder[2:])
+    assert (refused.status, "reads no such local path" in refused.err) == (8, True)
+    nothing = world.program.run(*folder[:1], f"{world.source}/absent/", *folder[2:])
+    assert nothing.status == 9
+    assert world.program.good("job", "ls", *world.options).lines == before
+
+
+def test_a_long_plan_of_a_server_says_that_it_is_the_beginning(world: World) -> None:
+    template = f"{world.source}/{{0000..1500}}"
+    ran = world.program.good("download", template, "plan/", "--dry-run", *world.options)
+    assert len(ran.lines) == 1000
+    assert "This is the beginning" in ran.err
+    (world.program.home / "many").write_text("".join(f"{at}\n" for at in range(3000)))
+    command = ["download", f"{world.source}/", "plan/", "--from", "many", "--dry-run", "--json"]
+    document = world.program.good(*command, *world.options).document
+    assert (document["more"], len(document["objects"])) == (True, 1000)

@@ -13,12 +13,14 @@ import pytest
 from casync_server.app import create_app
 from casync_server.jobs.event_stream import EventStream, EventStreams
 from casync_server.jobs.source_policy import SourcePolicy
+from casync_server.jobs.source_rules import SourceRules
 from casync_server.settings import ServerSettings
 from fastapi import FastAPI
 from msgspec.structs import replace
 from starlette.types import Message
 
 from casync.errors import NotFoundError
+from casync.jobs.egress import EgressPolicy
 from casync.jobs.job import Counts, JobState
 from casync.store.base import Batch
 from casync.store.jobs import JobUpdate
@@ -38,7 +40,12 @@ def store(tmp_path: Path) -> Iterator[LmdbStore]:
 
 @pytest.fixture
 def app(store: LmdbStore) -> FastAPI:
-    return create_app(store, ServerSettings(), jobs=SourcePolicy(None, ()), sink=lambda _: None)
+    return create_app(
+        store,
+        ServerSettings(),
+        jobs=SourceRules(SourcePolicy(None, ()), EgressPolicy()),
+        sink=lambda _: None,
+    )
 
 
 def events_of(text: str) -> list[dict[str, Any]]:

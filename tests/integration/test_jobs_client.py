@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from casync_server.app import create_app
 from casync_server.jobs.source_policy import SourcePolicy
+from casync_server.jobs.source_rules import SourceRules
 from casync_server.settings import ServerSettings
 from msgspec.structs import replace
 
 from casync.errors import DeniedError, NotFoundError, RemoteError, UsageError
+from casync.jobs.egress import EgressPolicy
 from casync.jobs.fault import ObjectFault, ObjectFaultKind
 from casync.jobs.job import Counts, JobState
 from casync.jobs.object_list import ListedItem
@@ -44,7 +46,9 @@ def store(tmp_path: Path) -> Iterator[LmdbStore]:
 @pytest.fixture
 def client(store: LmdbStore) -> Iterator[JobsClient]:
     policy = SourcePolicy(None, ())
-    app = create_app(store, ServerSettings(), jobs=policy, sink=lambda _: None)
+    app = create_app(
+        store, ServerSettings(), jobs=SourceRules(policy, EgressPolicy()), sink=lambda _: None
+    )
     with serving_here(app) as url, JobsClient(url) as client:
         yield client
 

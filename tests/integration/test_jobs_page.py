@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 from casync_server.app import create_app
 from casync_server.jobs.source_policy import SourcePolicy
+from casync_server.jobs.source_rules import SourceRules
 from casync_server.settings import ServerSettings
 from fastapi import FastAPI
 from msgspec.structs import replace
 
+from casync.jobs.egress import EgressPolicy
 from casync.jobs.fault import ObjectFault, ObjectFaultKind
 from casync.jobs.job import ActiveObject, Counts, JobRow, JobState, WaitingObject
 from casync.jobs.spec import JobSpec, SourceKind
@@ -61,7 +63,12 @@ def store(tmp_path: Path) -> Iterator[LmdbStore]:
 
 @pytest.fixture
 def app(store: LmdbStore) -> FastAPI:
-    return create_app(store, ServerSettings(), jobs=SourcePolicy(None, ()), sink=lambda _: None)
+    return create_app(
+        store,
+        ServerSettings(),
+        jobs=SourceRules(SourcePolicy(None, ()), EgressPolicy()),
+        sink=lambda _: None,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,14 @@ import httpx
 import pytest
 from casync_server.app import create_app
 from casync_server.jobs.source_policy import SourcePolicy
+from casync_server.jobs.source_rules import SourceRules
 from casync_server.settings import ServerSettings
 from fastapi import FastAPI
 from msgspec import convert
 from msgspec.structs import replace
 
 from casync.jobs.checksum import Checksum
+from casync.jobs.egress import EgressPolicy
 from casync.jobs.fault import ObjectFault, ObjectFaultKind
 from casync.jobs.job import Counts
 from casync.jobs.spec import JobSpec, SourceKind
@@ -29,6 +31,7 @@ from casync.store.lmdb.namespaces import establish
 from casync.store.lmdb.store import LmdbStore
 from casync.wire.documents import decode_document
 from casync.wire.jobs import JobItem, JobPage
+from tests.support.scripted_server import ScriptedServer, reply
 from tests.support.serving import ask
 
 JOB: dict[str, Any] = {
@@ -49,7 +52,9 @@ def store(tmp_path: Path) -> Iterator[LmdbStore]:
 @pytest.fixture
 def app(store: LmdbStore) -> FastAPI:
     policy = SourcePolicy(Path("/srv/import"), ["default:s3", "acme:gs"])
-    return create_app(store, ServerSettings(), jobs=policy, sink=lambda _: None)
+    return create_app(
+        store, ServerSettings(), jobs=SourceRules(policy, EgressPolicy()), sink=lambda _: None
+    )
 
 
 def made(app: FastAPI, **changes: Any) -> dict[str, Any]:
@@ -277,7 +282,9 @@ def test_jobs_do_not_let_clients_push(app: FastAPI) -> None:
 def test_a_token_sees_the_jobs_of_its_namespace_only(store: LmdbStore) -> None:
     establish(store, "acme")
     policy = SourcePolicy(None, ["acme:gs"])
-    app = create_app(store, ServerSettings(), jobs=policy, sink=lambda _: None)
+    app = create_app(
+        store, ServerSettings(), jobs=SourceRules(policy, EgressPolicy()), sink=lambda _: None
+    )
     tokens = {
         namespace: store.tokens.issue(TokenScope.JOBS, namespace=namespace)[0]
         for namespace in ("", "acme")
@@ -304,7 +311,9 @@ def test_a_token_sees_the_jobs_of_its_namespace_only(store: LmdbStore) -> None:
 def test_only_sources_whose_connections_are_judged_are_open(store: LmdbStore) -> None:
     """D2: hdfs-native connects by itself, wherever an address leads."""
     policy = SourcePolicy(None, ())
-    app = create_app(store, ServerSettings(), jobs=policy, sink=lambda _: None)
+    app = create_app(
+        store, ServerSettings(), jobs=SourceRules(policy, EgressPolicy()), sink=lambda _: None
+    )
     for scheme in ("https", "casync", "casync+http", "webhdfs", "swebhdfs", "ais"):
         assert made(app, source=f"{scheme}://host.example.com/a/b/c")["state"] == "queued"
     refused = ask(app, "POST", "/v1/jobs", json=JOB | {"source": "hdfs://host.example.com/a"})
@@ -313,3 +322,21 @@ def test_only_sources_whose_connections_are_judged_are_open(store: LmdbStore) ->
 
 def test_the_clock_of_a_job_is_the_servers(app: FastAPI) -> None:
     assert abs(made(app)["created_time"] - time.time()) < 3600
+
+
+def test_a_plan_connects_only_where_a_job_may(store: LmdbStore) -> None:
+    """D5: as the runner does, which checks each address when it connects."""
+    rules = SourceRules(SourcePolicy(None, ()), EgressPolicy())
+    app = create_app(store, ServerSettings(), jobs=rules, sink=lambda _: None)
+    with ScriptedServer(lambda asked: reply(200)) as server:
+        for source in (f"{server.url}/a/", "http://169.254.169.254/a/", "file:///etc/"):
+            answer = ask(app, "POST", "/v1/jobs/plan", json={"source": source, "destination": "d/"})
+            assert answer.status_code == 403, source
+        assert server.asked == []
+    answer = ask(app, "POST", "/v1/jobs/plan", json=JOB | {"list_hash": "0" * 64})
+    assert answer.status_code == 400
+    assert list(store.jobs.rows()) == []
+    planned = ask(app, "POST", "/v1/jobs/plan", json=JOB)
+    for secret in ("me:pw", "abc", "secret"):
+        assert secret not in planned.text
+    assert len(planned.json()["objects"]) == 10

@@ -304,6 +304,7 @@ def test_openapi_is_complete(world: World) -> None:
         "/v1/files/{ref}/-/{path}",
         "/v1/trees/{ref}/-/{path}",
         "/v1/jobs",
+        "/v1/jobs/plan",
         "/v1/jobs/{job}",
         "/v1/jobs/{job}/errors",
         "/v1/jobs/{job}/events",

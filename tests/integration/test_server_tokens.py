@@ -53,6 +53,7 @@ NEEDED = {
     ("GET", "/v1/files/{ref}/-/{path}"): READ,
     ("GET", "/v1/trees/{ref}/-/{path}"): READ,
     ("POST", "/v1/jobs"): JOBS,
+    ("POST", "/v1/jobs/plan"): JOBS,
     ("GET", "/v1/jobs"): JOBS,
     ("GET", "/v1/jobs/{job}"): JOBS,
     ("DELETE", "/v1/jobs/{job}"): JOBS,

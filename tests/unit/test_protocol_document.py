@@ -13,7 +13,7 @@ from casync import errors, limits
 from casync.ids import Kind, ObjectId, chunk_id
 from casync.objects.codec import Packed, Unpacker
 from casync.objects.delta import Delta, Group, Singles, unpack_group
-from casync.wire import batch, documents, frames, job_request, jobs, members, uploads
+from casync.wire import batch, documents, frames, job_plan, job_request, jobs, members, uploads
 from casync.wire import edits as changes
 from casync.wire import requests as lists
 from casync.wire.frames import FrameReader, Status
@@ -103,6 +103,7 @@ def test_the_example_of_sizes() -> None:
         "JobRequest",
         "JobObjects",
         "JobPage",
+        "JobPlan",
         "FaultPage",
         "MemberPage",
         "ContentItem",
@@ -113,7 +114,7 @@ def test_the_documents(name: str) -> None:
     text = block(f"json {name}").encode()
     kind = next(
         getattr(each, name)
-        for each in (documents, changes, jobs, job_request, batch, members)
+        for each in (documents, changes, jobs, job_plan, job_request, batch, members)
         if hasattr(each, name)
     )
     document = documents.decode_document(text, kind)

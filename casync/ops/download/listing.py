@@ -112,7 +112,7 @@ def incomplete_list() -> UsageError:
     """The error of a job whose given list is not whole."""
     return UsageError(
         "the list of objects of this job was not read to its end",
-        next_step="Run the same download again, with its list.",
+        next_step="Run the download again with its list; `casync job rm ID` removes this job.",
     )
 
 

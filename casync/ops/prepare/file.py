@@ -61,6 +61,7 @@ class PrepareOptions:
         signer: Signs the update of the name.
         expect_sha256: The expected SHA-256 of the content.
         reread: Read a file even if it is remembered and unchanged.
+        mend: Prove the objects that the store has of it already, and store damaged ones again.
         workers: Processes that cut and pack large inputs; 0 for the number of usable CPUs.
     """
 
@@ -70,6 +71,7 @@ class PrepareOptions:
     signer: SignerHere | None = None
     expect_sha256: bytes | None = None
     reread: bool = False
+    mend: bool = False
     workers: int = 0
 
 
@@ -168,7 +170,7 @@ def _read(
     source: Source, store: ObjectStore, options: PrepareOptions, progress: Progress
 ) -> Prepared:
     """Reads the source once, and publishes it."""
-    writer = BatchWriter(store)
+    writer = BatchWriter(store, mends=options.mend)
     writer.expect()
     workers = options.workers or usable_cpus()
     try:

@@ -152,7 +152,7 @@ class TreeBuilder:
         self._store = store
         self._options = options
         self._progress = progress
-        self._writer = BatchWriter(store)
+        self._writer = BatchWriter(store, mends=options.mend)
         self._writer.expect()
         self.tree_writer = TreeWriter(
             self._writer,

@@ -15,11 +15,12 @@ from casync.jobs.fault import ObjectFault
 from casync.jobs.job import JobRow
 from casync.jobs.object_list import ListedItem
 from casync.jobs.spec import JobSpec
-from casync.limits import JOB_BLOCK_ITEMS, MAX_JOB_REQUEST_BYTES, MAX_JOBS, MIB
+from casync.limits import JOB_BLOCK_ITEMS, MAX_JOB_REQUEST_BYTES, MAX_JOBS, MIB, PAGE_ITEMS
 from casync.remote.server.client import RemoteClient
 from casync.remote.server.message import Request
 from casync.store.job_rules import is_job_id
 from casync.wire.documents import JSON_TYPE, decode_document, encode_document
+from casync.wire.job_plan import JobPlan
 from casync.wire.job_request import JobObjects, ObjectItem, encode_list, job_request, object_items
 from casync.wire.jobs import FaultPage, JobItem, JobPage, JobStateText, job_row, object_fault
 
@@ -73,6 +74,28 @@ class JobsClient(RemoteClient):
             target = f"{_JOBS}/{row.id}/objects"
             row = self._changed(Request(target, [JSON_TYPE], body, JSON_TYPE, writing=True))
         return row
+
+    def plan(self, wanted: JobSpec, entries: Iterable[ListedItem] = ()) -> JobPlan:
+        """What a job would do with its first objects. Makes none.
+
+        Args:
+            wanted: As of `create`.
+            entries: As of `create`. The first ones are sent.
+
+        Raises:
+            UsageError: The list is malformed, or its first entries are too long.
+            DeniedError, RemoteError, CasyncError: As `create`; the source cannot be listed.
+        """
+        share = (each for at, each in enumerate(entries) if wanted.part_of(at) == wanted.part)
+        objects = object_items(islice(share, PAGE_ITEMS + 1))
+        asked = replace(job_request(wanted), kind=None, objects=objects)
+        if objects:  # they are those of its share
+            asked = replace(asked, part=1, shares=1)
+        body = encode_document(asked)
+        if len(body) > MAX_JOB_REQUEST_BYTES:
+            raise UsageError("the entries of the list are too long for a plan by a server")
+        reply = self._read(Request(f"{_JOBS}/plan", [JSON_TYPE], body, JSON_TYPE))
+        return self._told(decode_document, reply.body, JobPlan)
 
     def start(self, ident: str) -> JobRow:
         """Lets an unfinished job go on; NotFoundError if there is none."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from casync.errors import NotFoundError, UsageError
+from casync.errors import NoNameError, NotFoundError, UsageError
 from casync.sizes import format_count, format_size
 from casync_cli.completion import complete_ref
 from casync_cli.invocation import invocation_of
@@ -120,7 +121,8 @@ def run(
         given = _input(
             store, label, folder, members or [], portable, template, list_file, prefix, selection
         )
-        plan = plan_archive(made, given)
+        with _meant_folders(members or []):
+            plan = plan_archive(made, given)
         is_chosen = folder is None and (not members or bool(selection.text))
         if is_chosen and not (plan.files or plan.folders or plan.links):
             raise NotFoundError(
@@ -132,6 +134,18 @@ def run(
             options = PrepareOptions(name=label)
             prepared = create_archive(made, given, plan, store, options, progress)
     _report(invocation.output, label, plan, prepared)
+
+
+@contextmanager
+def _meant_folders(members: list[str]) -> Iterator[None]:
+    """Offers the folder on disk, where a name that is not here is that of one."""
+    try:
+        yield
+    except NoNameError as error:
+        for one in members:
+            if os.path.isdir(one):
+                error.next_step = f"For the folder {one} on this machine write ./{one}."
+        raise
 
 
 def _folder(members: list[str]) -> Path | None:

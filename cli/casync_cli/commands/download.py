@@ -20,7 +20,7 @@ from casync_cli.parsing.headers import parse_headers
 from casync_cli.parsing.paths import parse_path
 from casync_cli.parsing.sizes import parse_hourly, parse_rate, parse_size
 from casync_cli.parsing.times import parse_duration
-from casync_cli.reports.job_plan import report_job_plan
+from casync_cli.reports.job_plan import report_job_plan, report_served_plan
 
 if TYPE_CHECKING:
     from casync.downloads import DownloadRequest
@@ -156,15 +156,18 @@ def run(
         else ChunkerParams.from_average(parse_size(chunk_size)),
     )
     is_served = invocation.asks_server()
-    if is_served and dry_run:
-        raise UsageError(
-            "a server makes no dry run", next_step="Drop --server to see what is done here."
-        )
     listed = None if object_list is None else _list_file(object_list)
     address = source if is_served else _source(source, is_listed=listed is not None)
     with DownloadRequest(address, _dest(dest), options, listed) as request:
         if is_served:
             with invocation.jobs_client() as client:
+                if dry_run:
+                    report_served_plan(
+                        invocation.output,
+                        request.spec,
+                        client.plan(request.wanted, request.entries()),
+                    )
+                    return
                 row = client.create(request.wanted, request.entries(), request.spec.list_digest)
                 run_there(invocation, client, row, interval=interval, only_summary=wait)
             return

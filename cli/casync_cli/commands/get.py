@@ -41,6 +41,10 @@ def run(
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="Name the object.")
     ] = None,
+    reread: Annotated[
+        bool,
+        typer.Option("--reread", help="Fetch it even if it seems unchanged, and mend chunks."),
+    ] = False,
     allow_network_fs: AllowNetworkFs = False,
 ) -> None:
     """Runs the command."""
@@ -58,10 +62,15 @@ def run(
         )
     url = str(address)
     target = _target(invocation, out)
+    if reread and invocation.asks_server():
+        raise UsageError(
+            "a server rereads nothing", next_step="Its operator can run `casync repair` there."
+        )
     if invocation.asks_server():
         _report_served(invocation, get_on_server(invocation, url, name, target), out)
         return
-    options = PrepareOptions(name=None if name is None else parse_name(name))
+    label = None if name is None else parse_name(name)
+    options = PrepareOptions(name=label, reread=reread, mend=reread)
     access = invocation.source_options(url)
     invocation.resume = "Run the same command again; stored content is not stored again."
     with invocation.open_store(create=True, allow_network_fs=allow_network_fs) as store:

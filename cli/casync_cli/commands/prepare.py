@@ -81,7 +81,8 @@ def run(
     ] = None,
     expect: ExpectDigest = None,
     reread: Annotated[
-        bool, typer.Option("--reread", help="Read files even if they seem unchanged.")
+        bool,
+        typer.Option("--reread", help="Read files even if they seem unchanged, and mend chunks."),
     ] = False,
     exclude: Annotated[
         list[str] | None,
@@ -317,4 +318,5 @@ def _options(
         name=name,
         expect_sha256=None if expect is None else parse_sha256(expect),
         reread=reread,
+        mend=reread,
     )

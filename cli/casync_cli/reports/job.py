@@ -34,6 +34,8 @@ __all__ = [
     "fault_text",
     "job_cells",
     "job_fields",
+    "lacks_list",
+    "next_text",
     "outcome_of",
     "print_job",
     "reached_text",
@@ -46,6 +48,9 @@ RUNNING: Final = "running"
 FINISHED: Final = "finished"
 ABORTED: Final = "aborted"
 """The values of `casync.jobs.job.JobState`, which is slow to load."""
+
+_LIST: Final = "list"
+"""The value of `casync.jobs.spec.SourceKind`."""
 
 INTERRUPTED: Final = "interrupted"
 """The status of a running job whose runner is gone."""
@@ -110,6 +115,26 @@ def reached_text(row: JobRow) -> str:
     if row.total < 0:
         return "nothing downloaded, because its objects were not all listed"
     return f"{count_text(row)} downloaded"
+
+
+def lacks_list(row: JobRow) -> bool:
+    """Whether a job was given a list of objects that was not read to its end."""
+    return row.spec.kind == _LIST and row.total < 0 and not (row.spec.served and row.listed)
+
+
+def next_text(row: JobRow, command: Callable[[str], str]) -> str:
+    """What to do about a job that has ended early.
+
+    Args:
+        row: The job.
+        command: A command about jobs as the user can repeat it, without `casync job`.
+    """
+    if lacks_list(row):
+        return (
+            "Run the download again with its list, corrected if need be; "
+            f"`{command(f'rm {row.id}')}` removes this job"
+        )
+    return f"`{command(f'start {row.id}')}` continues it"
 
 
 def waiting_text(each: WaitingObject, now: float) -> str:
@@ -253,12 +278,13 @@ def _headline(row: JobRow, status: str, command: Callable[[str], str]) -> str:
         return done_text(row)
     if status == RUNNING:
         return f"Download progress: {count_text(row)}"
-    start = f"`{command(f'start {row.id}')}`"
+    if status == QUEUED and not lacks_list(row):
+        return f"Download not started yet. `{command(f'start {row.id}')}` starts it"
     if status == QUEUED:
-        return f"Download not started yet. {start} starts it"
+        return f"Download not started: {next_text(row, command)}"
     why = f": {row.failure.rstrip('.')}" if row.failure else ""
     said = f"was aborted{why}" if status == ABORTED else "is interrupted: its process has ended"
-    return f"Download {said}; {reached_text(row)}. {start} continues it"
+    return f"Download {said}; {reached_text(row)}. {next_text(row, command)}"
 
 
 def _details(row: JobRow, status: str) -> Iterator[tuple[str, str, str]]:

@@ -14,6 +14,8 @@ from casync_cli.reports.job import (
     INTERRUPTED,
     done_text,
     fault_text,
+    lacks_list,
+    next_text,
     reached_text,
 )
 
@@ -84,9 +86,10 @@ def raise_for(
     """
     if status in (ABORTED, INTERRUPTED):
         said = "was aborted" if status == ABORTED else "is interrupted: its process has ended"
-        why, again = "", f"`{command(f'start {row.id}')}` continues it."
+        why, again = "", f"{next_text(row, command)}."
         if row.failure:  # it could not be listed, and so could not begin
             why = f": {row.failure.rstrip('.')}"
+        if row.failure and not lacks_list(row):
             again = f"Check the source; then `{command(f'start {row.id}')}` lists it again."
         ended = error_class(row.failure_code) or StoppedError
         raise ended(f"download {said}{why}; {reached_text(row)}", next_step=again)

@@ -12,9 +12,10 @@ from casync_cli.columns import Column, sizes
 if TYPE_CHECKING:
     from casync.jobs.spec import JobSpec
     from casync.ops.download.forecast import PlannedObject
+    from casync.wire.job_plan import JobPlan
     from casync_cli.output import Output
 
-__all__ = ["report_job_plan"]
+__all__ = ["report_job_plan", "report_served_plan"]
 
 _SAID: Final = {
     "fetch": "to fetch",
@@ -26,13 +27,27 @@ _SAID: Final = {
 """What is said of each action, in the order in which it is said."""
 
 
-def report_job_plan(output: Output, spec: JobSpec, plan: Iterable[PlannedObject]) -> None:
+def report_served_plan(output: Output, spec: JobSpec, plan: JobPlan) -> None:
+    """As `report_job_plan`, for the plan that a server made."""
+    from casync.ops.download.forecast import JobAction, PlannedObject
+
+    planned = (
+        PlannedObject(JobAction(one.action), one.name, one.size, one.url, one.reason or "")
+        for one in plan.objects
+    )
+    report_job_plan(output, spec, planned, more=plan.more)
+
+
+def report_job_plan(
+    output: Output, spec: JobSpec, plan: Iterable[PlannedObject], *, more: bool = False
+) -> None:
     """Prints a plan as it is made, and counts at its end.
 
     Args:
         output: Prints it.
         spec: What the job does.
         plan: Its objects, then the names to remove.
+        more: Whether it goes on behind these.
     """
     listing = output.listing(
         Column("action", 6), sizes("size"), Column("name"), Column("source"), Column("reason")
@@ -58,6 +73,7 @@ def report_job_plan(output: Output, spec: JobSpec, plan: Iterable[PlannedObject]
                 "destination": spec.dest,
                 **{each: counts[each] for each in _SAID},
                 "objects": entries,
+                "more": more,
             },
         )
     output.flush()
@@ -67,4 +83,7 @@ def report_job_plan(output: Output, spec: JobSpec, plan: Iterable[PlannedObject]
             length = f" ({format_size(lengths[each])})" if lengths[each] else ""
             noun = "name" if each == "remove" else "object"
             said.append(f"{format_count(counts[each], noun)} {words}{length}")
-    output.say("; ".join(said) or "nothing to do")
+    if said or not more:
+        output.say("; ".join(said) or "nothing to do")
+    if more:
+        output.say("This is the beginning: a server plans no more than one answer of it can hold.")

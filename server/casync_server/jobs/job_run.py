@@ -19,23 +19,16 @@ from casync.errors import (
     StoppedError,
 )
 from casync.escape import escape
-from casync.jobs.egress import EgressPolicy
-from casync.jobs.spec import JobSpec
 from casync.ops.download.options import RunOptions
 from casync.ops.download.progress import JobView, Phase
 from casync.ops.download.run import run_job
 from casync.ops.download.shared_bounds import SharedBounds
-from casync.remote.sources.item_sources import ItemSources
-from casync.remote.sources.job_sources import JobSources
-from casync.remote.sources.options import SourceOptions
 from casync.sizes import format_count, format_size
 from casync.store.jobs import JobClaim
 from casync.store.lmdb.store import LmdbStore
 from casync_server.jobs.job_metrics import JobMetrics, RunMetrics
 from casync_server.jobs.job_queue import ServedJob
-from casync_server.jobs.policed_sources import PolicedSources
-from casync_server.jobs.source_policy import SourcePolicy
-from casync_server.options import ServeOptions
+from casync_server.jobs.source_rules import SourceRules
 
 __all__ = ["JobRules", "JobRun", "check_room"]
 
@@ -51,23 +44,14 @@ class JobRules(NamedTuple):
     """What the jobs of clients may do.
 
     Attributes:
-        options: The options of the server.
         sources: Which sources are open.
-        egress: Which addresses may be connected to.
         spare: Bytes that they leave free on the disk; at most a twentieth of it.
         shared: Bounds them together.
     """
 
-    options: ServeOptions
-    sources: SourcePolicy
-    egress: EgressPolicy
+    sources: SourceRules
     spare: int
     shared: SharedBounds
-
-    def open(self, namespace: str, spec: JobSpec) -> JobSources:
-        """The sources of a job within these rules."""
-        inner = ItemSources(spec, SourceOptions(egress=self.egress))
-        return PolicedSources(inner, spec, namespace, self.sources, self.options.import_root)
 
 
 class JobRun:
@@ -150,7 +134,7 @@ class JobRun:
         options = RunOptions(now=time.time, random=random.random, shared=self._rules.shared)
         self._metrics.running.inc()
         try:
-            with closing(self._rules.open(self._key.namespace, claim.spec)) as sources:
+            with closing(self._rules.sources.open(self._key.namespace, claim.spec)) as sources:
                 row = run_job(self._store, claim, sources, options, progress)
         finally:
             self._metrics.running.dec()

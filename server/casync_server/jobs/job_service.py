@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import dropwhile, islice
 
@@ -13,21 +13,25 @@ from msgspec.structs import replace
 
 from casync.errors import CasyncError, LockedError, NotFoundError, UsageError
 from casync.jobs.address import parse_address, redacted
+from casync.jobs.item import Item
 from casync.jobs.job import JobRow, JobState
 from casync.jobs.object_list import read_object_list
 from casync.jobs.request import given_items, specify
 from casync.jobs.spec import JobSpec
 from casync.limits import JOB_BLOCK_ITEMS
+from casync.ops.download.forecast import forecast_job
 from casync.ops.download.listing import MAX_ITEMS, ItemListing, incomplete_list
 from casync.store.base import Batch
 from casync.store.job_rules import no_job
 from casync.store.jobs import JobStore, JobUpdate
 from casync.store.lmdb.store import LmdbStore
+from casync.wire.job_plan import JobPlan
 from casync.wire.job_request import JobObjects, JobRequest, encode_list, job_spec
 from casync.wire.jobs import FaultPage, JobItem, JobPage, fault_item, job_item
 from casync_server.http.page import page_of
+from casync_server.jobs.job_plan import PLAN_SECONDS, first_planned
 from casync_server.jobs.job_run import check_room
-from casync_server.jobs.source_policy import SourcePolicy
+from casync_server.jobs.source_rules import SourceRules
 
 __all__ = ["JobService"]
 
@@ -39,7 +43,7 @@ class JobService:
     Attributes:
         store: Returns its store; DamagedStoreError if it is damaged.
         namespace: Its name; empty for the default one.
-        policy: Which sources are open.
+        sources: Which sources are open.
         max_conns: Connections that one job may use.
         spare: Bytes that lists leave free on the disk.
         clock: Seconds since 1970.
@@ -47,7 +51,7 @@ class JobService:
 
     store: Callable[[], LmdbStore]
     namespace: str
-    policy: SourcePolicy
+    sources: SourceRules
     max_conns: int
     spare: int
     clock: Callable[[], float] = time.time
@@ -90,6 +94,25 @@ class JobService:
                 raise
             count = listing.count
             store.commit(Batch(job=JobUpdate(replace(claim.row, total=count, listed=count))))
+
+    def plan(self, request: JobRequest) -> JobPlan:
+        """What a job would do with its first objects. Changes nothing, and fetches none.
+
+        Raises:
+            UsageError, UnsupportedError, DeniedError: As `create`.
+            CasyncError: The source cannot be listed.
+        """
+        if request.list_hash:
+            raise UsageError("a plan is made of a list in the request, not of one that follows")
+        text = encode_list(request.objects) if request.objects else b""
+        spec = self._checked(job_spec(request), blake3(text).digest() if text else b"")
+        spec = replace(spec, timeout=min(spec.timeout, PLAN_SECONDS))
+
+        def given() -> Iterator[Item]:
+            return given_items(spec, read_object_list([text]))
+
+        with closing(self.sources.open(self.namespace, spec)) as sources:
+            return first_planned(forecast_job(spec, self.jobs(), sources, given), sources.close)
 
     def add_objects(self, ident: str, part: JobObjects) -> JobItem:
         """Adds a part of the list of a job, in place of the same part and all behind it.
@@ -135,7 +158,7 @@ class JobService:
             source = "multi-download" if list_digest else redacted(spec.source)
             what = f"{source} -> {spec.dest or '/'}"
             spec = replace(spec, description=what)
-        self.policy.check(self.namespace, parse_address(spec.source))
+        self.sources.policy.check(self.namespace, parse_address(spec.source))
         return replace(spec, served=True, max_conns=min(spec.max_conns, self.max_conns))
 
     def page(self, after: str, limit: int) -> JobPage:

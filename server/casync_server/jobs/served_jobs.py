@@ -34,7 +34,9 @@ class ServedJobs:
         readers: Threads that read the store.
         writers: Threads that write to it.
         lists: Slots for requests with long lists, which take memory.
-        wait: Seconds that such a request may wait for a slot.
+        wait: Seconds that such a request, or one for a plan, may wait for its turn.
+        planning: Plans that may be made at the same time.
+        planners: Threads that make them.
     """
 
     service: JobService
@@ -43,6 +45,8 @@ class ServedJobs:
     writers: ReadPool
     lists: asyncio.Semaphore
     wait: float
+    planning: asyncio.Semaphore
+    planners: ReadPool
 
     @asynccontextmanager
     async def slot(self, request: Request) -> AsyncIterator[None]:
@@ -55,16 +59,25 @@ class ServedJobs:
         if length.isdigit() and int(length) <= _SHORT_BYTES:
             yield
             return
+        async with self._turn(self.lists, "too many lists of objects at once"):
+            yield
+
+    async def plan(self, function: Callable[[], _T]) -> _T:
+        """Calls `function`, which lists a source, in a thread. Raises as `slot`."""
+        async with self._turn(self.planning, "too many plans of jobs at once"):
+            return await self.planners.run(function)
+
+    @asynccontextmanager
+    async def _turn(self, slots: asyncio.Semaphore, busy: str) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(self.wait):
-                await self.lists.acquire()
+                await slots.acquire()
         except TimeoutError:
-            busy = "too many lists of objects at once"
             raise HTTPException(503, busy, headers={"Retry-After": "10"}) from None
         try:
             yield
         finally:
-            self.lists.release()
+            slots.release()
 
     async def read(self, function: Callable[[], _T]) -> _T:
         """Calls `function`, which reads the store, in a thread."""

@@ -21,7 +21,7 @@ from casync.errors import CasyncError, DeniedError, LockedError, UsageError, Wri
 from casync.remote.http.address import parse_address
 from casync_server.options import ServeOptions
 
-__all__ = ["Listen", "bind", "exposed", "parse_listen", "refuse_own", "url_of"]
+__all__ = ["Listen", "bind", "exposed", "is_local", "parse_listen", "refuse_own", "url_of"]
 
 _BACKLOG: Final = 1024
 _MAX_UNIX_PATH: Final = 107  # bytes; sun_path less its final NUL
@@ -75,6 +75,11 @@ def parse_listen(text: str) -> Listen:
     if match is None or port > 65535 or (address.version == 6) != bool(match[1]):
         raise _not_an_address(text)
     return Listen(str(address), port)
+
+
+def is_local(listen: Iterable[str]) -> bool:
+    """Whether only this machine can reach a server with these addresses. Raises as above."""
+    return all(parse_listen(text).is_loopback for text in listen)
 
 
 def _not_an_address(text: str) -> UsageError:

@@ -17,14 +17,14 @@ from collections.abc import Callable
 from typing import Final
 
 from casync.cutting.process_memory import keep_freed_memory
-from casync.jobs.egress import EgressPolicy
 from casync.ops.download.shared_bounds import SharedBounds
 from casync_server.access.log_sink import notes, to_stderr
 from casync_server.access.metrics import forget_dead_workers
 from casync_server.jobs.job_metrics import JobMetrics
 from casync_server.jobs.job_queue import JobQueue, ServedJob, next_job
 from casync_server.jobs.job_run import JobRules, JobRun
-from casync_server.jobs.source_policy import SourcePolicy
+from casync_server.jobs.source_rules import rules_of
+from casync_server.process.address import is_local
 from casync_server.process.worker_order import RunnerOrder, decode_line
 from casync_server.settings import ServerSettings
 from casync_server.stores import stores_of
@@ -61,9 +61,7 @@ class JobRunner:
         self._queue = JobQueue(stores_of(options, settings), say)
         self._metrics = JobMetrics()
         self._rules = JobRules(
-            options,
-            SourcePolicy(options.import_root, settings.job_clouds),
-            EgressPolicy(options.allow_hosts, loopback=order.loopback),
+            rules_of(options, settings, is_local=is_local(options.listen)),
             settings.disk_spare,
             SharedBounds(settings.jobs_connections),
         )

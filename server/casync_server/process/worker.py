@@ -50,9 +50,10 @@ from casync_server.app import create_app
 from casync_server.damaged_store import DamagedStore
 from casync_server.deps import Service
 from casync_server.faults import Faults, StoreMarks, data_file_identity
-from casync_server.jobs.source_policy import SourcePolicy
+from casync_server.jobs.source_rules import rules_of
 from casync_server.limits.loops import trail_through
 from casync_server.options import ServeOptions, Upstream
+from casync_server.process.address import is_local
 from casync_server.process.http_server import HttpServer
 from casync_server.process.protocol import protocol_for
 from casync_server.process.tls import make_context, renew, tls_files
@@ -223,6 +224,7 @@ def _serve(
     follower = store.follower(to_stderr) if isinstance(store, BucketStore) else None
     if options.tokens is not None:
         known_tokens(options.tokens)  # a folder without a store is refused now
+    rules = rules_of(options, settings, is_local=is_local(options.listen))
     app = create_app(
         source,
         settings,
@@ -235,7 +237,7 @@ def _serve(
         tokens=options.tokens,
         stores=stores,
         faults=faults,
-        jobs=_source_policy(options, settings),
+        jobs=rules if options.jobs else None,
         any_host=options.insecure_no_auth,
         log_format=options.log_format,
         quiet=options.quiet,
@@ -284,10 +286,6 @@ def _close_soon(store: LmdbStore | DamagedStore) -> None:
     ending = threading.Thread(target=store.close, name="end-session", daemon=True)
     ending.start()
     ending.join(_CLOSE_SECONDS)
-
-
-def _source_policy(options: ServeOptions, settings: ServerSettings) -> SourcePolicy | None:
-    return SourcePolicy(options.import_root, settings.job_clouds) if options.jobs else None
 
 
 def _client(upstream: Upstream, connections: int, own: str) -> RemoteClient:

@@ -59,12 +59,10 @@ class RunnerOrder(msgspec.Struct, frozen=True):
     Attributes:
         options: Options of `serve`. Decoded paths are absolute.
         settings: Fields of `ServerSettings`.
-        loopback: The server can be reached from its own machine alone.
     """
 
     options: ServeOptions
     settings: dict[str, Any]
-    loopback: bool = False
 
 
 class CollectorOrder(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from casync.limits import MAX_JOB_REQUEST_BYTES, MAX_LENGTH, PAGE_ITEMS
 from casync.wire.documents import JSON_TYPE, encode_document
+from casync.wire.job_plan import JobPlan
 from casync.wire.job_request import JobObjects, JobRequest
 from casync.wire.jobs import EVENTS_TYPE, FaultPage, JobItem, JobPage
 from casync_server.deps import JobAccess, Reads, read_document
@@ -39,6 +40,24 @@ async def create_job(request: Request, jobs: JobAccess) -> Response:
     async with jobs.slot(request):
         wanted = await read_document(request, JobRequest, MAX_JOB_REQUEST_BYTES)
         return _answer(await jobs.change(lambda: jobs.service.create(wanted)))
+
+
+@router.post(
+    "/v1/jobs/plan",
+    summary="Plan a job",
+    operation_id="planJob",
+    response_class=Response,
+    responses={
+        200: document("What the job would do with its first objects.", JobPlan),
+        **problems(404, 413, 415, 501, 502),
+    },
+    openapi_extra=document_body("What the job would do.", JobRequest),
+)
+async def plan_job(request: Request, jobs: JobAccess) -> Response:
+    """Lists the source for some seconds, and makes no job."""
+    async with jobs.slot(request):
+        wanted = await read_document(request, JobRequest, MAX_JOB_REQUEST_BYTES)
+        return _answer(await jobs.plan(lambda: jobs.service.plan(wanted)))
 
 
 @router.post(
@@ -168,6 +187,6 @@ async def get_jobs_page() -> Response:
     return HTMLResponse(JOBS_PAGE, headers=headers)
 
 
-def _answer(item: JobItem | JobPage | FaultPage) -> Response:
+def _answer(item: JobItem | JobPage | JobPlan | FaultPage) -> Response:
     headers = {"Cache-Control": NEVER}
     return Response(encode_document(item), media_type=JSON_TYPE, headers=headers)

@@ -1,0 +1,62 @@
+"""`--reread` mends what is damaged in the store, from the input."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from casync.fs.scan import Scan
+from casync.fs.source.file import StreamSource
+from casync.ids import Kind
+from casync.objects.codec import Verified
+from casync.ops.prepare.file import PrepareOptions, prepare
+from casync.ops.prepare.folder import prepare_tree
+from casync.ops.upkeep.verify import verify
+from casync.store.base import Batch, ObjectStore
+from tests.support.preparing import content_of, noise
+from tests.support.tree_worlds import PARAMS
+
+pytestmark = pytest.mark.stores("memory", "lmdb")
+
+DATA = noise(300_000, 1)
+KINDS = [Kind.CHUNK, Kind.NODE, Kind.MANIFEST]
+
+
+def spoil(store: ObjectStore, kind: Kind) -> None:
+    """Damages every second object of a kind."""
+    for number, ident in enumerate([*store.objects(kind)]):
+        if number % 2 == 0:
+            store.commit(Batch(mended=[Verified.encoded(kind, ident, 9, b"\0not it")]))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_file_mends_its_objects(store: ObjectStore, kind: Kind, workers: int) -> None:
+    how = PrepareOptions(params=PARAMS, workers=workers, reread=True)
+    first = prepare(StreamSource(io.BytesIO(DATA), "a"), store, how)
+    spoil(store, kind)
+    assert verify(store).faults != []
+    prepare(StreamSource(io.BytesIO(DATA), "a"), store, how)
+    assert verify(store).faults != []
+    how = PrepareOptions(params=PARAMS, workers=workers, reread=True, mend=True)
+    again = prepare(StreamSource(io.BytesIO(DATA), "a"), store, how)
+    assert again.manifest == first.manifest
+    assert verify(store).faults == []
+    assert content_of(store, again.manifest) == DATA
+    assert prepare(StreamSource(io.BytesIO(DATA), "a"), store, how).new == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_folder_mends_its_objects(store: ObjectStore, kind: Kind, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    (folder / "d").mkdir(parents=True)
+    for name in ("small", "d/other", "large"):
+        (folder / name).write_bytes(noise(400_000 if name == "large" else 9_000, len(name)))
+    how = PrepareOptions(params=PARAMS, workers=1, reread=True, mend=True)
+    scan = Scan(folder, excluded=lambda path, is_folder: False)
+    first = prepare_tree(folder, scan, store, how)
+    spoil(store, kind)
+    assert prepare_tree(folder, scan, store, how).manifest == first.manifest
+    assert verify(store).faults == []
