@@ -71,7 +71,6 @@ __all__ = [
     "UntrustedError",
     "UsageError",
     "WriteError",
-    "error_class",
 ]
 
 

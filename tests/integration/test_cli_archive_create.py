@@ -361,5 +361,6 @@ def test_a_dry_run_writes_nothing_to_a_store_that_cannot_be_written(
 
 def test_a_folder_that_is_taken_for_a_name_is_offered(program: Program) -> None:
     (program.home / "d").mkdir()
+    program.good("prepare", "d")
     ran = program.run("archive", "create", "b.tar", "d")
     assert (ran.status, "For the folder d on this machine write ./d." in ran.err) == (9, True)

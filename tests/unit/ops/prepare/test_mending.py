@@ -9,7 +9,7 @@ import pytest
 
 from casync.fs.scan import Scan
 from casync.fs.source.file import StreamSource
-from casync.ids import Kind
+from casync.ids import Kind, ManifestId
 from casync.objects.codec import Verified
 from casync.ops.prepare.file import PrepareOptions, prepare
 from casync.ops.prepare.folder import prepare_tree
@@ -48,15 +48,20 @@ def test_a_file_mends_its_objects(store: ObjectStore, kind: Kind, workers: int) 
     assert prepare(StreamSource(io.BytesIO(DATA), "a"), store, how).new == 0
 
 
+def prepared(folder: Path, store: ObjectStore) -> ManifestId:
+    how = PrepareOptions(params=PARAMS, workers=1, reread=True, mend=True)
+    return prepare_tree(
+        folder, Scan(folder, excluded=lambda path, is_folder: False), store, how
+    ).manifest
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_folder_mends_its_objects(store: ObjectStore, kind: Kind, tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     (folder / "d").mkdir(parents=True)
     for name in ("small", "d/other", "large"):
         (folder / name).write_bytes(noise(400_000 if name == "large" else 9_000, len(name)))
-    how = PrepareOptions(params=PARAMS, workers=1, reread=True, mend=True)
-    scan = Scan(folder, excluded=lambda path, is_folder: False)
-    first = prepare_tree(folder, scan, store, how)
+    first = prepared(folder, store)
     spoil(store, kind)
-    assert prepare_tree(folder, scan, store, how).manifest == first.manifest
+    assert prepared(folder, store) == first
     assert verify(store).faults == []
