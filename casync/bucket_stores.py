@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -15,6 +16,8 @@ from blake3 import blake3
 from casync.bucket.keys import MARKER_KEY
 from casync.bucket.lease import LEASE_SECONDS
 from casync.bucket.storage import ObjectStorage, TagForm
+from casync.errors import NoSpaceError, WriteError
+from casync.fs.os_errors import write_error
 from casync.fs.paths import StrPath, as_path
 from casync.remote.sources.options import SourceOptions
 from casync.remote.storages.open import is_storage, open_storage
@@ -113,6 +116,7 @@ def open_bucket_store(
     storage = open_storage(address, options)
     tables = tables_folder(address, home, options)
     try:
+        _make_folder(tables)
         if not read_only:
             storage = storage.using(_form(storage, tables, probed))
         return BucketStore.open_bucket(
@@ -129,6 +133,22 @@ def open_bucket_store(
     except BaseException:
         storage.close()
         raise
+
+
+def _make_folder(tables: Path) -> None:
+    try:
+        tables.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=tables):
+            pass
+    except OSError as error:
+        found = write_error(error, tables)
+        if isinstance(found, NoSpaceError):
+            raise found from error
+        raise WriteError(
+            f"cannot write {tables}, where this machine keeps what it knows of the bucket: "
+            f"{error.strerror}",
+            next_step="Make it writable, or set XDG_CACHE_HOME to a folder that is.",
+        ) from error
 
 
 def make_namespace(

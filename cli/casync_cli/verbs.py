@@ -7,6 +7,8 @@ the library only when it runs. This keeps `casync --help`, completion and usage 
 from __future__ import annotations
 
 import importlib
+import re
+from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
@@ -117,6 +119,7 @@ _CONFIG_VERBS: Final[dict[str, Verb]] = {
     "show": Verb("config_show", "Show the settings and their sources.", True),
 }
 
+_WORD: Final = re.compile(r"(?:'[^']*'|[^ '])+")
 _EXAMPLES: Final = (
     "casync prepare --name vm/1 < vm.img       store a version, print its hash",
     "casync serve                              serve it to others",
@@ -275,8 +278,27 @@ def _write_options(command: Any, ctx: Any, formatter: Any) -> None:
 
 def _write_examples(examples: tuple[str, ...], formatter: Any) -> None:
     with formatter.section("Examples"):
+        indent = " " * formatter.current_indent
         for example in examples:
-            formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
+            for line in _wrapped(example, formatter.width - formatter.current_indent):
+                formatter.write(f"{indent}{line}\n")
+
+
+def _wrapped(example: str, width: int) -> Iterator[str]:
+    """The lines of a command, to be pasted as they are, after its comment if that does not fit."""
+    if len(example) <= width:
+        yield example
+        return
+    command, _, comment = example.partition("   ")
+    if comment:
+        yield f"# {comment.strip()}"
+    line = ""
+    for word in _WORD.findall(command):
+        if line.strip() and len(f"{line} {word} \\") > width:
+            yield f"{line} \\"
+            line = "   "
+        line = f"{line} {word}" if line else word
+    yield line
 
 
 @cache

@@ -41,6 +41,27 @@ def test_commands_are_the_same_in_a_bucket(program: Program, bucket: str, tmp_pa
     assert (stats["path"], stats["manifests"]) == (bucket, 2)
 
 
+def test_figures_of_a_bucket_are_not_those_of_a_file(program: Program, bucket: str) -> None:
+    stats = ("store", "stats", "--store", bucket)
+    labels = {line.split("\t")[0] for line in program.good(*stats).lines}
+    assert "live" in labels
+    assert not {"free", "file", "map"} & labels
+    document = program.good(*stats, "--json").document
+    assert [document[key] for key in ("free", "file", "map")] == [None] * 3
+
+
+@pytest.mark.parametrize("command", ["ls", "serve"])
+def test_a_cache_that_cannot_be_written_says_where_to_put_it(
+    program: Program, bucket: str, tmp_path: Path, command: str
+) -> None:
+    (tmp_path / "file").touch()
+    cache = str(tmp_path / "file")
+    refused = program.run(command, "--store", bucket, XDG_CACHE_HOME=cache)
+    assert refused.status == 1
+    assert f"cannot write {cache}/casync/buckets/" in refused.err
+    assert "set XDG_CACHE_HOME to a folder that is" in refused.err
+
+
 def test_another_machine_reads_and_writes_the_same_bucket(
     program: Program, bucket: str, tmp_path: Path
 ) -> None:

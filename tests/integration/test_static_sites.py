@@ -344,3 +344,18 @@ def test_a_site_that_is_to_be_written_like_a_server_says_what_it_is(
             refused = program.run(*command, "--server", server.url)
             assert refused.status == 2, refused.err
             assert "is a static site, which only `casync publish` changes" in refused.err
+
+
+def test_messages_name_the_folder_of_the_site(
+    program: Program, reader: Program, tmp_path: Path
+) -> None:
+    program.good("prepare", "--name", "vm", stdin=b"first")
+    (tmp_path / "www").mkdir()
+    program.good("publish", "vm", tmp_path / "www" / "images")
+    with serve(tmp_path / "www") as server:
+        place = f"{server.url}/images"
+        missing = reader.run("pull", "nothing", "-o", "out", "--server", f"{place}/?sig=SECRET")
+        refused = program.run("push", "vm", "--server", place)
+    assert f"nothing is not on {place}, or may not be read" in missing.err
+    assert "SECRET" not in missing.err
+    assert f"{place} is a static site, which only" in refused.err

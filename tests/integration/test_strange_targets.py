@@ -95,3 +95,12 @@ def test_everything_works_without_proc(program: Program) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr.decode()
+
+
+def test_a_folder_that_takes_no_files_is_not_taken_for_another_pull(program: Program) -> None:
+    """As root, who may write everywhere, /proc says that there is no such file."""
+    program.good("prepare", "tree/file", "--name", "file")
+    refused = program.run("pull", "file", "-o", "/proc/casync-test")
+    assert refused.status in (1, 8)
+    assert "another process" not in refused.err
+    assert "/proc" in refused.err

@@ -217,11 +217,12 @@ class PartFile:
         raise LockedError(f"another process keeps replacing {self.path}")
 
     def _open_once(self) -> tuple[int, bool]:
+        refusal: OSError | None = None
         for flags in (os.O_CREAT | os.O_EXCL, 0, os.O_CREAT | os.O_EXCL):
             try:
                 return os.open(self._name, _OPEN | flags, _MODE, dir_fd=self._folder), not flags
-            except (FileExistsError, FileNotFoundError):
-                continue  # it appeared or vanished meanwhile
+            except (FileExistsError, FileNotFoundError) as error:
+                refusal = error  # it appeared or vanished meanwhile
             except OSError as error:
                 if flags:
                     raise
@@ -229,6 +230,10 @@ class PartFile:
                 if status is not None and status.st_uid == os.geteuid():
                     raise self._in_the_way(str(error.strerror)) from error
                 self._remove()
+        if isinstance(refusal, FileNotFoundError):  # the folder is there, but takes no new files
+            raise WriteError(
+                f"no file can be made in {self.path.parent}", next_step="Name another place."
+            ) from refusal
         raise LockedError(f"another process keeps replacing {self.path}")
 
     def _take(self, fd: int, *, was_there: bool) -> bool:

@@ -92,6 +92,11 @@ class Transport:
         self._client = httpx.Client(transport=transport, trust_env=False, follow_redirects=False)
 
     @property
+    def place(self) -> str:
+        """The address in messages: the server, and the path below which its resources are."""
+        return self.origin + self._address.prefix
+
+    @property
     def traffic(self) -> Traffic:
         """All traffic so far."""
         return self._line.traffic

@@ -75,7 +75,7 @@ def telling_sites(url: str, options: TransportOptions | None = None) -> Iterator
         if type(error) in _FOREIGN:
             with closing(StaticSite(url, options)) as site:
                 if _is_there(site):
-                    raise _unwritable(site.origin) from error
+                    raise _unwritable(site.place) from error
         raise
 
 
@@ -85,9 +85,9 @@ def _is_there(site: StaticSite) -> bool:
     return False
 
 
-def _unwritable(origin: str) -> UsageError:
+def _unwritable(place: str) -> UsageError:
     return UsageError(
-        f"{origin} is a static site, which only `casync publish` changes",
+        f"{place} is a static site, which only `casync publish` changes",
         next_step="Give it the folder or the bucket of the site; --remove removes names.",
     )
 

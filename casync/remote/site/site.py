@@ -89,6 +89,11 @@ class StaticSite:
         return self._calls.transport.origin
 
     @property
+    def place(self) -> str:
+        """The site's address in messages, with its path."""
+        return self._calls.transport.place
+
+    @property
     def warnings(self) -> list[str]:
         """Warnings for the user about the connection to the site."""
         return self._calls.transport.warnings
@@ -114,7 +119,7 @@ class StaticSite:
             return False
         if marker.kind != "site":
             raise UnsupportedError(
-                f"{self.origin} shows a store in a bucket, which is not read over HTTP",
+                f"{self.place} shows a store in a bucket, which is not read over HTTP",
                 next_step="`casync publish` writes names for a web server.",
             )
         return True
@@ -181,10 +186,10 @@ class StaticSite:
             found = site_versions(decode_document(reply.body, SiteName))
         except RemoteProtocolError as error:
             raise RemoteProtocolError(
-                f"{self.origin} answers with something else than the name {name}: {error.message}"
+                f"{self.place} answers with something else than the name {name}: {error.message}"
             ) from error
         if found[-1].name != name:
-            raise RemoteProtocolError(f"{self.origin} has {found[-1].name} in the place of {name}")
+            raise RemoteProtocolError(f"{self.place} has {found[-1].name} in the place of {name}")
         return found
 
     def resolve(self, ref: Ref) -> ManifestId:
@@ -208,7 +213,7 @@ class StaticSite:
         elif ident is not None and self._map(ident) is None:
             ident = None
         if ident is None:
-            raise NoNameError(f"{ref} is not on {self.origin}, or may not be read")
+            raise NoNameError(f"{ref} is not on {self.place}, or may not be read")
         self.expects(ident)
         return ident
 
@@ -228,7 +233,7 @@ class StaticSite:
 
     def _unlisted(self, what: str) -> UnsupportedError:
         return UnsupportedError(
-            f"{self.origin} is a static site, which does not list its {what}",
+            f"{self.place} is a static site, which does not list its {what}",
             next_step="Name what you want; its publisher knows the names.",
         )
 
@@ -247,7 +252,7 @@ class StaticSite:
         found = self._map(ident)
         if found is None and ident in self._named:
             raise NoObjectError(
-                f"{self.origin} has the name, but not the map of {ident.hex()}",
+                f"{self.place} has the name, but not the map of {ident.hex()}",
                 next_step="Try again later: the site is being copied, or a cache is older than it.",
             )
         if found is None:
@@ -289,10 +294,10 @@ class StaticSite:
         except CasyncError as error:
             if error.status in _ABSENT:
                 step = "Try again later; if it is lost, publish again, into an empty place."
-                raise NoObjectError(f"{self.origin} lacks {key}", next_step=step) from error
+                raise NoObjectError(f"{self.place} lacks {key}", next_step=step) from error
             if error.status in _HIDDEN:
                 raise DeniedError(
-                    f"{self.origin} does not send {key}: HTTP status {error.status}",
+                    f"{self.place} does not send {key}: HTTP status {error.status}",
                     next_step="The signature in its address may have expired; or the file is gone,"
                     " and those who may not list files are told so by this status.",
                 ) from error
@@ -317,7 +322,7 @@ class StaticSite:
                 yield ident, found
 
     def _bad_map(self, ident: ManifestId, error: MalformedError) -> MalformedError:
-        return MalformedError(f"{self.origin} has a bad map of {ident.hex()}: {error}")
+        return MalformedError(f"{self.place} has a bad map of {ident.hex()}: {error}")
 
     def _map(self, ident: ManifestId) -> OpenMap | None:
         """The map of a manifest; None if the site has none."""
@@ -340,7 +345,7 @@ class StaticSite:
         except MalformedError as error:
             raise self._bad_map(ident, error) from error
         if manifest_id(found.manifest) != ident:
-            raise MalformedError(f"{self.origin}, {key}: a map of another manifest")
+            raise MalformedError(f"{self.place}, {key}: a map of another manifest")
         with self._lock:
             self._maps[ident] = found
         return found

@@ -70,6 +70,7 @@ def _compare(invocation: Invocation, store: LmdbStore, refs: list[Ref]) -> None:
 
 
 def _show(output: Output, store: LmdbStore, usage: StoreUsage) -> None:
+    is_in_folder = store.place == str(store.path)
     if output.json_mode:
         output.document(
             "casync.store-stats/1",
@@ -91,9 +92,9 @@ def _show(output: Output, store: LmdbStore, usage: StoreUsage) -> None:
                 "segments": usage.segments,
                 "used": usage.used,
                 "live": usage.live,
-                "free": usage.free,
-                "file": usage.file,
-                "map": usage.map,
+                "free": usage.free if is_in_folder else None,
+                "file": usage.file if is_in_folder else None,
+                "map": usage.map if is_in_folder else None,
                 "quota": usage.quota,
                 "jobs": usage.jobs,
                 "job_bytes": usage.job_bytes,
@@ -111,9 +112,7 @@ def _show(output: Output, store: LmdbStore, usage: StoreUsage) -> None:
         ("logical", usage.logical),
         ("live", usage.live),
         ("used", usage.used),
-        ("free", usage.free),
-        ("file", usage.file),
-        ("map", usage.map),
+        *([("free", usage.free), ("file", usage.file), ("map", usage.map)] if is_in_folder else []),
         ("rows of jobs", usage.job_bytes),
     ]
     path, store_id = store.place, store.store_id
@@ -127,7 +126,7 @@ def _show(output: Output, store: LmdbStore, usage: StoreUsage) -> None:
     dead = usage.used - usage.live
     if dead > usage.used // 8:
         output.say(f"`casync gc` frees up to {format_size(dead)} of segments")
-    if usage.free > usage.file // 8 and store.place == str(store.path):
+    if usage.free > usage.file // 8 and is_in_folder:
         output.say(f"`casync store compact` returns about {format_size(usage.free)} to the disk")
 
 
