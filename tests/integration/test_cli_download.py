@@ -323,14 +323,6 @@ def test_a_job_whose_list_cannot_be_read_says_what_becomes_of_it(
     program.good("job", "rm", ident)
 
 
-def test_with_json_the_last_line_of_stderr_is_the_error(program: Program, url: str) -> None:
-    """And with -q the only one."""
-    command = ["download", f"{url}/abc/nothing", "n", "--json"]
-    assert program.run(*command).problem["code"] == "partial"
-    quiet = program.run(*command, "-q")
-    assert [json.loads(line)["schema"] for line in quiet.err.splitlines()] == ["casync.error/1"]
-
-
 def test_a_plan_has_addresses_as_they_are_requested_and_reasons(
     program: Program, url: str, folder: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import ssl
@@ -280,3 +281,11 @@ def test_one_rule_says_what_an_address_without_a_scheme_is(program: Program) -> 
         shouted = server.url.replace("http", "HTTP") + "/x"
         assert program.good("get", shouted, "-o", "-").out == b"by HTTP"
         assert program.good("prepare", shouted).lines
+
+
+def test_with_json_the_last_line_of_stderr_is_the_error(program: Program, url: str) -> None:
+    """And with -q the only one."""
+    command = ["download", f"{url}/abc/nothing", "n", "--json"]
+    assert program.run(*command).problem["code"] == "partial"
+    quiet = program.run(*command, "-q")
+    assert [json.loads(line)["schema"] for line in quiet.err.splitlines()] == ["casync.error/1"]
