@@ -113,6 +113,14 @@ class Outline:
         with suppress(NoObjectError, IntegrityError):
             self._loaded.update(zip(new, self._plain(Kind.NODE, new), strict=True))
 
+    def encoded(self, ids: Sequence[NodeId]) -> Iterable[bytes]:
+        """The encodings of nodes, in order. Used by one thread, as `node`.
+
+        Raises:
+            NoObjectError, IntegrityError: As `nodes`.
+        """
+        return self._plain(Kind.NODE, ids)
+
     def is_hole(self, ident: bytes, length: int) -> bool:
         """Whether a record has the id and the length of the chunk that holes are cut into."""
         largest = self.params.max_size

@@ -46,6 +46,7 @@ class Tree:
         is_whole: Whether `root` is the root of the manifest's tree.
         node: Reads nodes; used by one thread, as `nodes`.
         nodes: Reads many nodes of one level.
+        encoded: Reads the encodings of many nodes.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Tree:
         self.node = self._outline.node
         self.nodes = self._outline.nodes
         self.load = self._outline.load
+        self.encoded = self._outline.encoded
 
     @property
     def params(self) -> ChunkerParams:

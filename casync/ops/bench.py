@@ -203,6 +203,7 @@ def _map(old: ManifestId, new: ManifestId, store: ObjectStore, progress: Progres
     given = PlanInput(
         contents=lambda: [(0, after.content)],
         fetch=after.nodes,
+        read=after.encoded,
         params=after.params,
         trees=[OldTree(0, before.content, before.node, read)],
         target=0,

@@ -22,8 +22,8 @@ from casync.planning.stretches import REPEAT, STILL_ZERO, ZERO, Stretch
 
 __all__ = ["FetchNodes", "NodeMatcher", "OldTree", "Unmatched"]
 
-_TOGETHER: Final = 256
-"""Nodes whose children are matched together: a hundred thousand of them at most, in 30 MiB."""
+_TOGETHER: Final = 64
+"""Nodes whose children are matched together: 32 thousand of them at most, in 9 MiB."""
 
 FetchNodes: TypeAlias = Callable[[int, Sequence[Record]], Sequence[Node]]
 """Returns nodes of one level, in the order of their records."""

@@ -8,36 +8,35 @@ are streamed past them: an index of everything old would end at some size.
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, islice
 from struct import Struct
 from typing import Final, NamedTuple, Protocol
 
-from casync.errors import MalformedError
 from casync.ids import NodeId, zero_chunk_id
 from casync.objects.chunker import ChunkerParams
 from casync.objects.leaves import lowest_nodes
 from casync.objects.node import Content, Record, check_root, iter_records
 from casync.planning.node_match import FetchNodes, NodeMatcher, OldTree, Unmatched
 from casync.planning.stretches import REPEAT, WANTED, ZERO, Stretch, joined
+from casync.planning.wanted_chunks import WantedChunks
 
 __all__ = ["PART_CHUNKS", "Block", "ChunkList", "PlanInput", "all_chunks", "plan"]
 
 _FIRST_CHUNKS: Final = 1 << 13
-PART_CHUNKS: Final = 1 << 18
-"""Chunks that are matched together: 60 MiB of memory. The seeds are streamed once for each part, so
+PART_CHUNKS: Final = 1 << 17
+"""Chunks that are matched together: 23 MiB of memory. The seeds are streamed once for each part, so
 parts are large; the first ones are smaller, so that fetching begins at once."""
 
-_TOGETHER: Final = 256
+_TOGETHER: Final = 128
 """Nodes that are fetched together."""
 
 _WORTH: Final = 300
 """Fetching a chunk costs as much as streaming this many."""
 
-_PLACED: Final = Struct("<32sQQ")
+_PLACED: Final = Struct("<32sQ?")
 
 
 class Block(NamedTuple):
@@ -61,8 +60,8 @@ class ChunkList(Protocol):
 
     number: int
 
-    def blocks(self, wanted: Mapping[bytes, int]) -> Iterable[Block]:
-        """Its chunks in order; none if it certainly has none of the keys of `wanted`."""
+    def blocks(self, wanted: WantedChunks) -> Iterable[Block]:
+        """Its chunks in order; none if it certainly has none of `wanted`."""
         ...
 
 
@@ -73,6 +72,7 @@ class PlanInput:
     Attributes:
         contents: Returns the contents of the target, each with its offset, in order.
         fetch: Fetches their nodes.
+        read: Reads the encodings of nodes that were fetched.
         params: The chunk sizes of the target and the seeds.
         trees: Seeds whose nodes are known.
         lists: Seeds whose chunks are listed.
@@ -84,6 +84,7 @@ class PlanInput:
 
     contents: Callable[[], Iterable[tuple[int, Content]]]
     fetch: FetchNodes
+    read: Callable[[Sequence[NodeId]], Iterable[bytes]]
     params: ChunkerParams
     trees: Sequence[OldTree] = ()
     lists: Sequence[ChunkList] = ()
@@ -107,50 +108,31 @@ class _Part:
 
     def __init__(self, hole: Record) -> None:
         self.items: list[Stretch | range] = []  # ranges are of chunks
-        self.ids: list[bytes] = []
-        self.offsets = array("Q")
-        self.lengths = array("L")
-        self.first: dict[bytes, int] = {}  # the index of each chunk's first place
+        self.chunks = WantedChunks()
         self._hole = hole
 
-    def add(self, offset: int, records: Iterable[Record]) -> None:
-        """Adds the chunks of a node.
+    def add(self, offset: int, records: Sequence[Record]) -> None:
+        """Adds the chunks of a node."""
+        while self._hole in records:
+            index = records.index(self._hole)
+            offset = self._add(offset, records[:index])
+            self.items.append(Stretch(offset, self._hole.length, ZERO))
+            offset += self._hole.length
+            records = records[index + 1 :]
+        self._add(offset, records)
 
-        Raises:
-            MalformedError: A chunk is listed with two lengths.
-        """
-        first, ids, lengths = self.first, self.ids, self.lengths
-        begin = len(ids)
-        for record in records:
-            ident, length = record
-            if record == self._hole:
-                self._close(begin)
-                begin = len(ids)
-                self.items.append(Stretch(offset, length, ZERO))
-            else:
-                index = first.setdefault(ident, len(ids))
-                if index < len(ids) and lengths[index] != length:
-                    raise MalformedError(f"chunk {ident.hex()} is listed with two lengths")
-                ids.append(ident)
-                self.offsets.append(offset)
-                lengths.append(length)
-            offset += length
-        self._close(begin)
-
-    def _close(self, begin: int) -> None:
-        if begin < len(self.ids):
-            self.items.append(range(begin, len(self.ids)))
+    def _add(self, offset: int, records: Sequence[Record]) -> int:
+        begin = len(self.chunks)
+        if records:
+            self.chunks.add(offset, records)
+            self.items.append(range(begin, len(self.chunks)))
+        return offset + sum(self.chunks.lengths[begin:])
 
     def wanted(self, chunks: range) -> Stretch:
         """Adjacent chunks as one stretch."""
-        offset, last = self.offsets[chunks.start], chunks.stop - 1
-        return Stretch(offset, self.offsets[last] + self.lengths[last] - offset, WANTED)
-
-    def has(self, ident: bytes, offset: int) -> int:
-        """The index of a chunk at an offset; -1 if another one is there."""
-        index = bisect_left(self.offsets, offset)
-        there = index < len(self.ids) and self.offsets[index] == offset
-        return index if there and self.ids[index] == ident else -1
+        offsets, last = self.chunks.offsets, chunks.stop - 1
+        end = offsets[last] + self.chunks.lengths[last]
+        return Stretch(offsets[chunks.start], end - offsets[chunks.start], WANTED)
 
 
 class _Planner:
@@ -185,7 +167,7 @@ class _Planner:
             if count == _TOGETHER:
                 self._list(together, part)
                 together, count = [], 0
-                if len(part.ids) >= self._part_chunks:
+                if len(part.chunks) >= self._part_chunks:
                     yield from self._resolved(part)
                     part = _Part(self._hole)
                     self._part_chunks = min(2 * self._part_chunks, self._given.part_chunks)
@@ -208,13 +190,12 @@ class _Planner:
                 records = nodes[item.record].records
             part.add(item.offset, records)
             if self._given.repeats:
-                mark = item.record.length << 1 | (item.level > 0)
-                self._listed += _PLACED.pack(item.record.id, item.offset, mark)
+                self._listed += _PLACED.pack(item.record.id, item.offset, item.level > 0)
 
     def _resolved(self, part: _Part) -> Iterator[Stretch]:
         origins, sources = self._match(part)
-        first, ids, lengths, repeats = part.first, part.ids, part.lengths, self._given.repeats
-        is_new = self._missing == len(ids)  # all of it: nothing matches, and nothing repeats
+        chunks, repeats = part.chunks, self._given.repeats
+        is_new = self._missing == len(chunks)  # all of it: nothing matches, and nothing repeats
         for item in part.items:
             if isinstance(item, Stretch):
                 yield item
@@ -223,32 +204,35 @@ class _Planner:
                 yield part.wanted(item)
                 continue
             for index in item:
-                origin, source, offset = origins[index], sources[index], part.offsets[index]
-                if origin == WANTED and (known := first[ids[index]]) != index:
+                origin, source, offset = origins[index], sources[index], chunks.offsets[index]
+                if origin == WANTED and (known := chunks.first[index]) != index:
                     origin, source = origins[known], sources[known]
                     if origin == WANTED and repeats:
-                        origin, source = REPEAT, part.offsets[known]
-                yield Stretch(offset, lengths[index], origin, source)
+                        origin, source = REPEAT, chunks.offsets[known]
+                yield Stretch(offset, chunks.lengths[index], origin, source)
 
     def _match(self, part: _Part) -> tuple[array[int], array[int]]:
-        """Origins and sources of chunks: of the first place of each, and of those that stay."""
-        first = part.first
-        origins = array("l", [WANTED]) * len(part.ids)
-        sources = array("Q", [0]) * len(part.ids)
-        self._missing = len(first)
+        """Origins and sources of chunks: of the first place of each, and of those that stay.
+
+        Raises:
+            MalformedError: A chunk is listed with two lengths.
+        """
+        chunks = part.chunks
+        chunks.seal()
+        origins = array("i", [WANTED]) * len(chunks)
+        sources = array("Q", [0]) * len(chunks)
+        self._missing = chunks.distinct
         for number, blocks in self._streams(part):
             stays = number == self._given.target
             for block in blocks:
-                if first.keys().isdisjoint(block.ids):
-                    continue
-                for ident, offset in zip(block.ids, block.offsets(), strict=True):
-                    index = first.get(ident, -1)
-                    if index < 0:
-                        continue
+                found = list(chunks.among(block.ids))
+                offsets = list(block.offsets()) if found else []
+                for position, index in found:
+                    offset = offsets[position]
                     if origins[index] == WANTED:
                         origins[index], sources[index] = number, offset
                         self._missing -= 1
-                    if stays and (index := part.has(ident, offset)) >= 0:
+                    if stays and (index := chunks.at(offset, block.ids[position])) >= 0:
                         origins[index], sources[index] = number, offset
         self._earlier += self._listed
         self._listed.clear()
@@ -257,7 +241,7 @@ class _Planner:
     def _streams(self, part: _Part) -> Iterator[tuple[int, Iterable[Block]]]:
         """Everything that may have chunks of a part, the cheapest first."""
         given = self._given
-        for tree in given.trees if part.ids else ():
+        for tree in given.trees if part.chunks else ():
             if self._missing or tree.number == given.target:
                 rest = self._nodes.rest(tree.number)
                 yield tree.number, _listed(tree, rest)
@@ -269,19 +253,18 @@ class _Planner:
                 streamed = {ident for ident, _ in self._nodes.rest(tree.number)}
                 yield tree.number, all_chunks(tree, streamed)
         for chunk_list in given.lists:
-            if self._missing or (part.ids and chunk_list.number == given.target):
-                yield chunk_list.number, chunk_list.blocks(part.first)
+            if self._missing or (part.chunks and chunk_list.number == given.target):
+                yield chunk_list.number, chunk_list.blocks(part.chunks)
 
     def _before(self) -> Iterator[Block]:
         """The chunks of earlier parts of the target."""
         step = _TOGETHER * _PLACED.size
         for at in range(0, len(self._earlier), step):
             rows = list(_PLACED.iter_unpack(self._earlier[at : at + step]))
-            records = [Record(ident, mark >> 1) for ident, _, mark in rows if mark & 1]
-            nodes = iter(self._given.fetch(1, records) if records else ())
-            for ident, offset, mark in rows:
-                alone = [Record(ident, mark >> 1)]
-                yield _block(next(nodes).records if mark & 1 else alone, offset)
+            nodes = [NodeId(ident) for ident, _, is_node in rows if is_node]
+            datas = iter(self._given.read(nodes) if nodes else ())
+            for ident, offset, is_node in rows:
+                yield _block(iter_records(next(datas)) if is_node else [(ident, 0)], offset)
 
 
 def _block(records: Iterable[tuple[bytes, int]], offset: int) -> Block:

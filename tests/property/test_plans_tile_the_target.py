@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import accumulate
@@ -31,6 +31,7 @@ from casync.planning import plan as planning
 from casync.planning.node_match import OldTree
 from casync.planning.plan import Block, PlanInput, plan
 from casync.planning.stretches import REPEAT, STILL_ZERO, WANTED, ZERO, Stretch
+from casync.planning.wanted_chunks import WantedChunks
 
 PARAMS = ChunkerParams(64, 256, 1024)
 HOLE = Record(zero_chunk_id(PARAMS.max_size), PARAMS.max_size)
@@ -92,7 +93,7 @@ class ListSeed:
     number: int
     made: Made
 
-    def blocks(self, wanted: Mapping[bytes, int]) -> Iterable[Block]:
+    def blocks(self, wanted: WantedChunks) -> Iterable[Block]:
         rows = [
             (record.id, offset)
             for record, offset in zip(self.made.records, self.made.starts, strict=True)
@@ -119,6 +120,7 @@ class World:
         given = PlanInput(
             contents=lambda: [(0, self.new.content)],
             fetch=self._fetch,
+            read=lambda ids: [self.new.nodes[one] for one in ids],
             params=PARAMS,
             trees=[self._tree(number, made) for number, made in self.trees.items()],
             lists=[ListSeed(number, made) for number, made in self.lists.items()],

@@ -9,7 +9,7 @@ from pathlib import Path
 from casync.access.endpoints import Endpoints, place_of
 from casync.access.locate import locate_for_pull
 from casync.access.outline import ObjectLoader
-from casync.access.progress import SILENT
+from casync.access.progress import SILENT, Progress
 from casync.access.tree_load import Tree
 from casync.fs.scan_cache import ScanCache
 from casync.ids import ManifestId
@@ -36,6 +36,7 @@ def pulled(
     exact: bool = False,
     delete: bool = False,
     max_delete: int | None = None,
+    progress: Progress = SILENT,
 ) -> FolderPulled:
     """Pulls a tree into a folder."""
     endpoints = Endpoints(store, True, [store], [] if server is None else [server])
@@ -50,7 +51,7 @@ def pulled(
         options,
         FolderOptions(exact=exact, delete=delete, max_delete=max_delete),
         scan_cache=scan_cache,
-        progress=SILENT,
+        progress=progress,
         clock=later,
     )
 

@@ -222,6 +222,7 @@ class Rebuilder:
         supplies = self._work.supplies
         self._take_all([task], self._take([task], task.lost, self._local), supplies)
         self._take_all([task], self._not_repeated(task), supplies)
+        task.release()
 
     def _report(self, given: Counter[str], label: str, count: int) -> None:
         if self._stopped.is_set():

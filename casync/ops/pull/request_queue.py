@@ -54,6 +54,11 @@ class PortionTask:
         self.came: Counter[str] = Counter()
         self.used: Counter[int] = Counter()
 
+    def release(self) -> None:
+        """Drops the lists of what is done: earlier portions may take long."""
+        self.fresh, self.lost, self.repeats = [], [], []
+        self.portion.missing = []
+
     def fail(self, error: BaseException) -> None:
         """Marks what it lacks as not to be had, unless it is there already."""
         if not self.fetched.done():

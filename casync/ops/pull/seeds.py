@@ -1,4 +1,4 @@
-"""Seeds of a pull: the target, files that the store remembers, and files that the user names.
+"""Seeds of a pull: local files that may hold chunks of the wanted content.
 
 The chunks of an unchanged remembered file are known from its manifest. Other files are cut, but
 only once chunks are missing; a remembered file that has changed only if its old content has some of
@@ -15,15 +15,13 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Final, Protocol
 
-from casync.access.endpoints import Endpoints
 from casync.access.outline import ObjectLoader, Outline, open_outline
 from casync.access.progress import SILENT, Progress
 from casync.cutting.list_chunks import list_chunks
 from casync.errors import CasyncError
 from casync.fs.chunk_table import ChunkTable
 from casync.fs.identity import FileIdentity
-from casync.fs.seed import Seed, SeedFile, expand_seed_path
-from casync.fs.target.place import TargetPlace
+from casync.fs.seed import Seed, SeedFile
 from casync.ids import Buffer, ChunkId, Kind, ManifestId, manifest_id
 from casync.limits import MAX_BATCH_BASES
 from casync.objects.chunker import ChunkerParams
@@ -34,19 +32,17 @@ from casync.objects.node import NodeBuilder
 from casync.planning.adjacent import read_places
 from casync.planning.node_match import OldTree
 from casync.planning.plan import Block, ChunkList, all_chunks
+from casync.planning.wanted_chunks import WantedChunks
 from casync.planning.windows import Place
-from casync.store.base import Batch, ObjectStore, RememberedFile
+from casync.store.base import ObjectStore
 from casync.store.proved import ProvedReader
 
-__all__ = ["CutSeed", "KnownSeed", "ListedSeed", "Seeds", "collect_seeds", "known_outline"]
+__all__ = ["CutSeed", "KnownSeed", "ListedSeed", "Seeds", "known_outline"]
 
 _MAX_OPEN: Final = 64
 """Seeds that stay open. Others are opened for each read, to save descriptors."""
 
 _CUT: Final = "cut afresh"
-
-_MAX_REMEMBERED: Final = 64
-"""Remembered files to consider, the newest first."""
 
 
 def known_outline(store: ObjectStore, manifest: bytes) -> Outline | None:
@@ -141,11 +137,11 @@ class CutSeed:
         self._is_done = False
         self._known: KnownSeed | None = None
 
-    def blocks(self, wanted: Mapping[bytes, int]) -> Iterable[Block]:
+    def blocks(self, wanted: WantedChunks) -> Iterable[Block]:
         """Its chunks; none if its old content had none of `wanted`."""
         if not self._is_done:
-            if self._was is not None and all(
-                wanted.keys().isdisjoint(block.ids) for block in all_chunks(self._was)
+            if self._was is not None and not any(
+                any(wanted.among(block.ids)) for block in all_chunks(self._was)
             ):
                 return ()
             self.cut()
@@ -306,93 +302,3 @@ class Seeds:
         for seed in self._all:
             seed.seed.close()
         self.table.close()
-
-
-def collect_seeds(
-    params: ChunkerParams,
-    endpoints: Endpoints,
-    *,
-    place: TargetPlace | None,
-    named: Sequence[Path],
-    progress: Progress,
-) -> Seeds:
-    """Finds the files that may hold chunks of a content.
-
-    Args:
-        params: The chunk sizes of the content.
-        endpoints: The store that remembers files; rows of files that vanished are removed.
-        place: The target: what is there is the likeliest seed.
-        named: Files, folders and devices that the user named.
-        progress: Receives a phase for each file that is cut.
-
-    Raises:
-        UsageError: A named seed does not exist, or is not a file.
-    """
-    memory = endpoints.memory
-    finder = _Finder(params, endpoints.store, memory, progress)
-    try:
-        looked = set() if place is None else {place.path}
-        if place is not None and place.existing is not None:
-            finder.add(place.path, memory.recall(bytes(place.path)), must_cut=True)
-            finder.seeds.target = 0 if len(finder.seeds) else None
-        for path in named:
-            for file in expand_seed_path(path):
-                real = file.resolve()
-                if real not in looked:
-                    looked.add(real)
-                    finder.add(real, memory.recall(bytes(real)), must_cut=True)
-        vanished: list[bytes] = []
-        for row, _ in zip(memory.remembered(), range(_MAX_REMEMBERED), strict=False):
-            path = Path(row.path.decode(errors="surrogateescape"))
-            if _has_vanished(path):
-                vanished.append(row.path)
-            elif path not in looked:
-                finder.add(path, row, must_cut=False)
-        if vanished and endpoints.lasting:
-            endpoints.store.commit(Batch(forget=vanished))
-    except BaseException:
-        finder.seeds.close()
-        raise
-    return finder.seeds
-
-
-def _has_vanished(path: Path) -> bool:
-    """Whether there is certainly no file at `path`."""
-    try:
-        path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        pass
-    return False
-
-
-class _Finder:
-    def __init__(
-        self, params: ChunkerParams, store: ObjectStore, memory: ObjectStore, progress: Progress
-    ) -> None:
-        self.seeds = Seeds(store)
-        self._params = params
-        self._memory = memory
-        self._progress = progress
-
-    def add(self, path: Path, row: RememberedFile | None, *, must_cut: bool) -> None:
-        """Adds one file. Skips a file that cannot be opened, with a note."""
-        known = known_outline(self._memory, row.manifest) if row is not None else None
-        if known is not None and known.params != self._params:
-            known = None
-        if known is None and not must_cut:
-            return
-        try:
-            seed = SeedFile(path)
-        except (OSError, CasyncError) as error:
-            self.seeds.unreadable.append(path)
-            self._progress.note(f"seed {path} cannot be read: {error}")
-            return
-        if row is not None and known is not None and row.identity == seed.identity:
-            self.seeds.add(KnownSeed(seed, known, self._memory))
-            return
-        was = None
-        if known is not None and not must_cut:
-            was = KnownSeed(seed, known, self._memory).tree(len(self.seeds))
-        self.seeds.add(CutSeed(self.seeds, seed, self._params, self._progress, was))

@@ -19,8 +19,9 @@ from casync.fs.target.place import TargetPlace
 from casync.ids import Kind, NodeId
 from casync.limits import MAX_BATCH_IDS
 from casync.objects.leaves import LeafCursor
+from casync.ops.pull.find_seeds import collect_seeds
 from casync.ops.pull.in_place import Moves
-from casync.ops.pull.seeds import Seeds, collect_seeds, known_outline
+from casync.ops.pull.seeds import Seeds, known_outline
 from casync.ops.pull.server_supply import DeltaChoice, ServerSupply
 from casync.planning.node_match import NodeMatcher, Unmatched
 from casync.planning.plan import PlanInput, plan
@@ -139,6 +140,7 @@ class PullPlan:
             PlanInput(
                 contents=lambda: [(0, outline.content)],
                 fetch=outline.nodes,
+                read=outline.encoded,
                 params=outline.params,
                 trees=self.seeds.trees,
                 lists=self.seeds.lists,

@@ -87,7 +87,7 @@ def forecast_folder(
             progress=progress,
             opens_up=False,
         )
-        add_named(seeds, options.seed_paths, tree.params, progress)
+        add_named(seeds, options.seed_paths, tree.params, endpoints.memory, progress)
         totals = PlanTotals(endpoints.traffic.received)
         cut = tree_portions(tree, plan.contents(), seeds, part_chunks=PART_CHUNKS)
         totals.count(cut, plan.length, supplies_of(endpoints, seeds, options))

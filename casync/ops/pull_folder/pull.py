@@ -128,7 +128,7 @@ def pull_tree(
             opens_up=True,
             seen_at=clock(),
         )
-        add_named(seeds, options.seed_paths, tree.params, progress)
+        add_named(seeds, options.seed_paths, tree.params, endpoints.memory, progress)
         if root is None:
             root = stack.enter_context(open_target(target, make=True))
             assert root is not None

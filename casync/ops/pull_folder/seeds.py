@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -17,13 +17,16 @@ from casync.fs.beneath import FOLDER, open_beneath
 from casync.fs.extents import read_range
 from casync.fs.folder_seed import FolderSeed
 from casync.fs.removal import below
-from casync.fs.seed import Seed, SeedFile, expand_seed_path
+from casync.fs.seed import Seed, expand_seed_path
 from casync.ids import ChunkId
 from casync.objects.chunker import ChunkerParams
 from casync.objects.node import Content
-from casync.ops.pull.seeds import CutSeed, Seeds
+from casync.ops.pull.find_seeds import SeedFinder
+from casync.ops.pull.seeds import Seeds
 from casync.planning.plan import PART_CHUNKS, Block, PlanInput, plan
 from casync.planning.portions import Contents, Portion, portions
+from casync.planning.wanted_chunks import WantedChunks
+from casync.store.base import ObjectStore
 
 __all__ = ["FolderFiles", "add_named", "tree_portions"]
 
@@ -68,7 +71,7 @@ class FolderFiles:
         except (OSError, CasyncError) as error:
             self.progress.note(f"seed {self._folder.path}/{os.fsdecode(path)}: {error}")
 
-    def blocks(self, wanted: Mapping[bytes, int]) -> Iterable[Block]:
+    def blocks(self, wanted: WantedChunks) -> Iterable[Block]:
         """The chunks of all files."""
         self._chunks.flush()
         return self._chunks.blocks()
@@ -86,22 +89,31 @@ class FolderFiles:
 
 
 def add_named(
-    seeds: Seeds, named: Sequence[Path], params: ChunkerParams, progress: Progress
+    seeds: Seeds,
+    named: Sequence[Path],
+    params: ChunkerParams,
+    memory: ObjectStore,
+    progress: Progress,
 ) -> None:
     """Adds files, folders and devices that the user named.
+
+    Args:
+        seeds: The seeds.
+        named: The paths.
+        params: The chunk sizes of the wanted content.
+        memory: The store that remembers files.
+        progress: Receives phases and notes.
 
     Raises:
         UsageError: One of them does not exist, or its folder cannot be opened.
     """
+    finder = SeedFinder(seeds, params, memory, progress)
     for path in named:
         if path.is_dir():
             _add_folder(seeds, path, params, progress)
             continue
         for file in expand_seed_path(path):
-            try:
-                seeds.add(CutSeed(seeds, SeedFile(file), params, progress))
-            except (OSError, CasyncError) as error:
-                progress.note(f"seed {file} cannot be read: {error}")
+            finder.add_named(file)
 
 
 def _add_folder(seeds: Seeds, path: Path, params: ChunkerParams, progress: Progress) -> None:
@@ -148,6 +160,7 @@ def tree_portions(
         PlanInput(
             contents=lambda: listed.listed(contents),
             fetch=tree.nodes,
+            read=tree.encoded,
             params=tree.params,
             trees=seeds.trees,
             lists=seeds.lists,

@@ -44,7 +44,7 @@ def store_tree(
         )
     length = shape_of(tree).length
     with closing(Seeds(endpoints.store)) as seeds:
-        add_named(seeds, options.seed_paths, tree.params, progress)
+        add_named(seeds, options.seed_paths, tree.params, endpoints.memory, progress)
         work = Work(
             portions=tree_portions(tree, _end_to_end(tree), seeds, repeats=False),
             length=length,

@@ -47,7 +47,14 @@ def planned(old: list[Run], new: list[Run]) -> list[Stretch]:
         return [decode_node(nodes[one.id], level, one.length) for one in records]
 
     tree = OldTree(0, before, finder(old_nodes), lambda ids: [old_nodes.get(one) for one in ids])
-    given = PlanInput(lambda: [(0, content)], fetch, PARAMS, trees=[tree], target=0)
+    given = PlanInput(
+        contents=lambda: [(0, content)],
+        fetch=fetch,
+        read=lambda ids: [nodes[one] for one in ids],
+        params=PARAMS,
+        trees=[tree],
+        target=0,
+    )
     return list(plan(given))
 
 

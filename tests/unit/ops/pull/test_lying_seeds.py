@@ -21,6 +21,7 @@ from casync.fs.seed import SeedFile
 from casync.ids import Kind, ManifestId
 from casync.names.name import Ref
 from casync.objects.chunker import ChunkerParams
+from casync.ops.pull import find_seeds
 from casync.ops.pull import seeds as pull_seeds
 from casync.ops.pull.file import Pulled
 from casync.ops.pull.seeds import Seeds
@@ -224,7 +225,7 @@ def test_a_target_that_cannot_be_opened_as_a_seed_leaves_its_number_to_none(
             raise OSError(errno.EMFILE, "too many open files")
         return SeedFile(path)
 
-    monkeypatch.setattr(pull_seeds, "SeedFile", opened)
+    monkeypatch.setattr(find_seeds, "SeedFile", opened)
     world.pull("in place")
 
 
@@ -295,7 +296,7 @@ def test_bases_are_chunks_that_a_seed_still_has(world: World) -> None:
     identity = identity_of((world.folder / "first").stat())
     world.store.commit(Batch(remember=[with_fields(row, identity=identity)]))
     endpoints = Endpoints(world.store, True, [world.store], [world.server])
-    seeds = pull_seeds.collect_seeds(
+    seeds = find_seeds.collect_seeds(
         outline_of(ident, world.store).params, endpoints, place=None, named=[], progress=SILENT
     )
     found = seeds.bases([(0, 45_000, 55_000), (0, 54_000, 60_000)])

@@ -74,7 +74,7 @@ def rebuilder(outline: Outline, output: Device, *supplies: Supply) -> Rebuilder:
     """Rebuilds a content without seeds."""
     contents = Contents(outline.node, PARAMS.max_size)
     contents.add(0, outline.content)
-    given = PlanInput(lambda: [(0, outline.content)], outline.nodes, PARAMS)
+    given = PlanInput(lambda: [(0, outline.content)], outline.nodes, outline.encoded, PARAMS)
     work = Work(
         portions=portions(plan(given), contents, trusted=None, repeats=True),
         length=outline.length,

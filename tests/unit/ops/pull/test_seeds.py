@@ -16,6 +16,7 @@ from casync.ids import ManifestId, chunk_id
 from casync.names.name import Ref
 from casync.ops.pull.seeds import CutSeed, Seeds
 from casync.ops.pull.wanted import PullOptions
+from casync.planning.wanted_chunks import WantedChunks
 from casync.store.base import Batch, Committed, RememberedFile
 from casync.store.memory import MemoryStore
 from tests.support.pulling import PARAMS, MemoryServer, forecast_file, noise, put, run
@@ -121,7 +122,7 @@ def test_many_seeds_need_few_descriptors(tmp_path: Path) -> None:
         seeds.add(CutSeed(seeds, SeedFile(path), PARAMS, SILENT))
     assert len(os.listdir("/proc/self/fd")) - before < 100
     for number, data in enumerate(contents):
-        (block,) = seeds.lists[number].blocks({})
+        (block,) = seeds.lists[number].blocks(WantedChunks())
         assert list(block.ids) == [chunk_id(data)]
         assert seeds.read(number, 0, 1000) == data
     assert len(os.listdir("/proc/self/fd")) - before < 100

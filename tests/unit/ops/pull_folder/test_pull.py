@@ -20,8 +20,8 @@ from casync.ops.pull_folder import survey
 from casync.store.base import Absence
 from casync.store.memory import MemoryStore
 from tests.support.folder_worlds import pulled, seen
-from tests.support.preparing import wait_for_a_tick
-from tests.support.pulling import MemoryServer, noise
+from tests.support.preparing import Counter, wait_for_a_tick
+from tests.support.pulling import MemoryServer, noise, put, run
 from tests.support.tree_worlds import LONG_AGO, age, prepared
 
 
@@ -280,6 +280,18 @@ def test_named_seeds(
     assert seen(tmp_path / "target") == seen(root)
     with pytest.raises(UsageError, match="no such seed"):
         pulled(tree, tmp_path / "t", server, store, options=PullOptions(seeds=(root / "none",)))
+
+
+def test_a_named_file_that_the_store_remembers_is_not_cut(
+    root: Path, tree: ManifestId, server: MemoryServer, store: MemoryStore, tmp_path: Path
+) -> None:
+    large = root / "sub" / "large"
+    run(put(server, large.read_bytes()), tmp_path / "large", server, store)
+    progress = Counter()
+    options = PullOptions(seeds=(tmp_path / "large",))
+    done = pulled(tree, tmp_path / "target", server, store, options=options, progress=progress)
+    assert done.seeds == {tmp_path / "large": 3 << 20}
+    assert "reading seed" not in dict(progress.phases)
 
 
 def test_the_folder_above_must_be_there(
