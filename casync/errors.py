@@ -96,6 +96,16 @@ class CasyncError(Exception):
         self.message = message
         self.next_step = next_step
 
+    @staticmethod
+    def of_code(code: str) -> type[CasyncError] | None:
+        """The class of errors with this code; None if there is none."""
+        classes: list[type[CasyncError]] = [CasyncError]
+        for each in classes:
+            if each.code == code:
+                return each
+            classes.extend(each.__subclasses__())
+        return None
+
 
 class UsageError(CasyncError):
     """The caller asked for something invalid."""
@@ -292,13 +302,3 @@ class WriteError(CasyncError):
     """A local target cannot be written: it is a folder, read-only or a dangling link."""
 
     code = "write"
-
-
-def error_class(code: str) -> type[CasyncError] | None:
-    """The class of errors with this code; None if there is none."""
-    classes: list[type[CasyncError]] = [CasyncError]
-    for each in classes:
-        if each.code == code:
-            return each
-        classes.extend(each.__subclasses__())
-    return None

@@ -21,7 +21,7 @@ COMMAND = {"run"}
 """The function of a command's module."""
 
 # These import late on purpose: a command or a script loads only what it uses.
-LATE = ("cli/casync_cli/", "casync/__init__.py")
+LATE = ("cli/casync_cli/", "casync/__init__.py", "casync/ops/download/fetcher.py")
 
 
 def shown(path: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from casync.errors import PartialError, StoppedError, error_class
+from casync.errors import CasyncError, PartialError, StoppedError
 from casync.sizes import format_count
 from casync_cli.reports.job import (
     ABORTED,
@@ -91,7 +91,7 @@ def raise_for(
             why = f": {row.failure.rstrip('.')}"
         if row.failure and not lacks_list(row):
             again = f"Check the source; then `{command(f'start {row.id}')}` lists it again."
-        ended = error_class(row.failure_code) or StoppedError
+        ended = CasyncError.of_code(row.failure_code) or StoppedError
         raise ended(f"download {said}{why}; {reached_text(row)}", next_step=again)
     if row.counts.failed:
         what = f"{row.counts.failed} of {format_count(row.total, 'object')} failed"

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from casync.errors import CasyncError, error_class
+from casync.errors import CasyncError
 from casync.fs.identity import FileIdentity
 from casync_server.options import ServeOptions
 
@@ -128,5 +128,5 @@ def report_error(error: CasyncError) -> WorkerReport:
 
 def error_of(report: WorkerReport) -> CasyncError:
     """The error of a report, with its original class."""
-    cls = error_class(report.code) or CasyncError
+    cls = CasyncError.of_code(report.code) or CasyncError
     return cls(report.message, next_step=report.next_step)
