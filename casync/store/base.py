@@ -13,19 +13,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
 from casync.fs.identity import FileIdentity
 from casync.ids import Kind, ManifestId, ObjectId
-from casync.jobs.origin import Origin
 from casync.names.name import Name, NameRecord, Ref
 from casync.names.name_update import NameUpdate
 from casync.objects.codec import Packed, Verified
 from casync.objects.node import Content
 from casync.objects.record import ChunkRecords
-from casync.store.jobs import JobUpdate
+
+if TYPE_CHECKING:
+    from casync.jobs.origin import Origin
+    from casync.store.jobs import JobUpdate
 
 __all__ = [
     "Absence",

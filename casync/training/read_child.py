@@ -15,6 +15,7 @@ import os
 import struct
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
@@ -23,12 +24,13 @@ from casync.access.outline import Outline
 from casync.cutting.process_memory import keep_freed_memory
 from casync.errors import CasyncError
 from casync.ids import Buffer, ManifestId
-from casync.limits import MIB
+from casync.limits import MAP_BYTES, MIB
 from casync.objects.chunker import ChunkerParams
 from casync.objects.manifest import Manifest
 from casync.objects.node import Content
 from casync.store.base import ObjectSource
-from casync.store.lmdb.store import LmdbStore
+from casync.store.lmdb.environment import Environment
+from casync.store.lmdb.objects import Objects
 
 __all__ = ["ANSWER", "BLOCK_BYTES", "REQUEST", "SLOTS", "BlockRequest", "main"]
 
@@ -120,7 +122,8 @@ def main() -> None:
     gc.disable()  # there are no cycles here, and looking for them takes 7 % of the time
     keep_freed_memory()
     folder, descriptor = Path(os.fsdecode(sys.argv[1])), int(sys.argv[2])
-    with LmdbStore.open(folder, read_only=True) as store:
+    with closing(Environment(folder, read_only=True, map_bytes=MAP_BYTES)) as environment:
+        store = Objects(environment.databases, environment.reading)
         os.write(sys.stdout.fileno(), ANSWER.pack(0))  # it has started
         shared = memoryview(mmap.mmap(descriptor, SLOTS * BLOCK_BYTES))
         _serve(store, shared, sys.stdin.buffer, sys.stdout.fileno())

@@ -124,6 +124,17 @@ def test_workers_import_no_command_line_of_a_library() -> None:
     assert found.stdout.split() == ["httpx"], found.stderr
 
 
+def test_the_process_that_reads_ahead_imports_only_what_reads() -> None:
+    spy = (
+        "import sys, casync.training.read_child;"
+        "print(*(n for n in sys.modules if n.startswith(('casync.store.lmdb.', 'casync.jobs'))))"
+    )
+    found = subprocess.run([sys.executable, "-c", spy], capture_output=True, text=True, timeout=120)
+    names = set(found.stdout.split())
+    assert "casync.store.lmdb.objects" in names, found.stderr
+    assert not names & {"casync.jobs", "casync.store.lmdb.store", "casync.store.lmdb.commit"}
+
+
 @pytest.mark.parametrize(
     ("line", "allowed"),
     [
