@@ -21,6 +21,7 @@ from casync.sizes import format_size
 
 __all__ = [
     "free_bytes",
+    "no_folder",
     "no_space",
     "read_error",
     "reading",
@@ -97,6 +98,11 @@ def write_error(error: OSError, path: Path, need: int = 0) -> CasyncError:
     if error.errno == errno.EACCES:
         return DeniedError(f"cannot write {path}: permission denied")
     return WriteError(f"cannot write {path}: {error.strerror or error}")
+
+
+def no_folder(path: Path) -> WriteError:
+    """The error for a folder that must be there, and is not made."""
+    return WriteError(f"there is no folder {path}", next_step="Create it first.")
 
 
 def no_space(path: Path, need: int, have: int) -> NoSpaceError:

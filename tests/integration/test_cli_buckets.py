@@ -146,7 +146,7 @@ def test_downloads_are_jobs_of_the_bucket_on_every_machine(
 def test_there_is_no_store_where_none_was_made(program: Program, tmp_path: Path) -> None:
     refused = program.run("ls", "--store", f"file://{tmp_path}/none")
     assert refused.status == 9
-    assert "no store at" in refused.err
+    assert f"no store at file://{tmp_path}/none. `casync prepare` makes one" in refused.err
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -122,3 +123,36 @@ def test_another_site_stands_in_for_one_that_is_not_complete(
         words = ("pull", "vm", "-o", target, "--server", partial.url, "--server", whole.url)
         reader.good(*words)
     assert target.read_bytes() == OLD
+
+
+def test_a_map_that_is_replaced_under_a_reader_is_read_again(
+    program: Program, reader: Program, tmp_path: Path
+) -> None:
+    """A new member index moves all parts of a map."""
+    shard = tmp_path / "shard.tar"
+    (tmp_path / "disk").write_bytes(OLD)
+    (tmp_path / "small").write_bytes(b"small")
+    subprocess.run(["tar", "cf", shard, "-C", tmp_path, "disk", "small"], check=True)
+    program.good("prepare", shard, "--name", "shard", "--chunk-size", "1KiB")
+    site = tmp_path / "site"
+    program.good("publish", "shard", site)
+    (place,) = (path for path in (site / "m").rglob("*") if path.is_file())
+    old = place.read_bytes()
+    program.good("archive", "ls", "shard")
+    program.good("publish", "shard", site)
+    assert old != place.read_bytes()
+    opened: list[Asked] = []
+
+    def seen(asked: Asked) -> bytes | None:
+        if asked.target != f"/{place.relative_to(site)}" or opened:
+            return None
+        assert asked.range is not None
+        opened.append(asked)
+        first, end = asked.range
+        part = old[first:end]
+        span = f"bytes {first}-{first + len(part) - 1}/{len(old)}"
+        return reply(206, part, Content_Range=span)
+
+    with serve(site, seen) as server:
+        reader.good("pull", "shard", "-o", reader.home / "copy", "--server", server.url)
+    assert (reader.home / "copy").read_bytes() == shard.read_bytes()

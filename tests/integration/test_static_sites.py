@@ -316,6 +316,9 @@ def test_bad_commands_say_what_to_do(program: Program, tmp_path: Path) -> None:
     assert taken.status != 0
     assert "Publish to an empty folder" in taken.err
     assert program.run("publish", "vm", "ftp://host/dir").status == 2
+    nowhere = program.run("publish", "vm", tmp_path / "none" / "site")
+    assert nowhere.status == 1
+    assert f"there is no folder {tmp_path / 'none'}. Create it first." in nowhere.err
 
 
 def test_a_store_and_a_site_are_not_taken_for_each_other(

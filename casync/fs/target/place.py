@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from casync.errors import CasyncError, DeniedError, WriteError
 from casync.fs.identity import FileIdentity, identity_of
 from casync.fs.links import resolve
-from casync.fs.os_errors import free_bytes, no_space, write_error
+from casync.fs.os_errors import free_bytes, no_folder, no_space, write_error
 
 __all__ = ["TargetPlace", "allocated_bytes", "check_space", "inspect_place"]
 
@@ -126,9 +126,7 @@ def _resolve(path: Path) -> Path:
         if is_link and error.errno in _NOWHERE:
             raise _dangling(path) from error
         if error.errno == errno.ENOENT:
-            raise WriteError(
-                f"there is no folder {path.parent}", next_step="Create it first."
-            ) from error
+            raise no_folder(path.parent) from error
         raise
     if is_link and not os.path.lexists(final):
         raise _dangling(path)

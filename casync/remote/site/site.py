@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final, Self, TypeVar
 
 from casync.bucket.keys import MARKER_KEY, map_key, name_key
@@ -261,25 +262,13 @@ class StaticSite:
         return Packed(Kind.MANIFEST, ident, Codec.RAW, len(data), data)
 
     def _nodes(self, ids: Sequence[ObjectId]) -> list[Packed | Absence]:
-        nodes: dict[bytes, bytes] = {}
-        for manifest, found in self._open_maps():
-            try:
-                nodes |= found.nodes([ident for ident in ids if ident not in nodes])
-            except MalformedError as error:
-                raise self._bad_map(manifest, error) from error
-            if len(nodes) == len(set(ids)):
-                break
+        nodes = self._from_maps(ids, OpenMap.nodes)
         return [
             Packed(Kind.NODE, ident, Codec.RAW, len(nodes[ident]), nodes[ident])
             if ident in nodes
             else Absence.MISSING
             for ident in ids
         ]
-
-    def _range(self, key: str, start: int, end: int) -> memoryview | None:
-        """Bytes of a file, fewer at its end; None if it is not there."""
-        request = Request(f"/{key}", (), span=(start, end))
-        return self._if_there(lambda: self._calls.read_part(request, 2 * (end - start)))
 
     def _segment(self, key: str, start: int, end: int) -> memoryview:
         """Bytes of a segment, which a map names.
@@ -304,28 +293,55 @@ class StaticSite:
             raise
 
     def _places(self, ids: Sequence[ObjectId]) -> dict[bytes, ListedChunk]:
-        placed: dict[bytes, ListedChunk] = {}
-        for manifest, found in self._open_maps():
-            try:
-                placed |= found.places([ident for ident in ids if ident not in placed])
-            except MalformedError as error:
-                raise self._bad_map(manifest, error) from error
-            if len(placed) == len(set(ids)):
+        return self._from_maps(ids, OpenMap.places)
+
+    def _from_maps(
+        self,
+        ids: Sequence[ObjectId],
+        read: Callable[..., dict[bytes, _Answer]],
+    ) -> dict[bytes, _Answer]:
+        """What the maps of what is expected say of objects; the newest map is asked first."""
+        answers: dict[bytes, _Answer] = {}
+        for manifest in reversed(list(self._maps)):
+            lacking = [ident for ident in ids if ident not in answers]
+            if not lacking:
                 break
-        return placed
-
-    def _open_maps(self) -> Iterator[tuple[ManifestId, OpenMap]]:
-        """The maps of what is expected, the newest first."""
-        for ident in reversed(list(self._maps)):
-            found = self._map(ident)
-            if found is not None:
-                yield ident, found
-
-    def _bad_map(self, ident: ManifestId, error: MalformedError) -> MalformedError:
-        return MalformedError(f"{self.place} has a bad map of {ident.hex()}: {error}")
+            answers |= self._read_map(manifest, partial(read, ids=lacking)) or {}
+        return answers
 
     def _map(self, ident: ManifestId) -> OpenMap | None:
         """The map of a manifest; None if the site has none."""
+        return self._read_map(ident, lambda found: found)
+
+    def _read_map(self, ident: ManifestId, read: Callable[[OpenMap], _Answer]) -> _Answer | None:
+        """What is read of the map of a manifest; None if the site has none.
+
+        A publisher that adds a member index replaces the map, and then all its parts lie elsewhere:
+        a reader under way takes it for a bad one. So a bad map is opened once more.
+
+        Raises:
+            MalformedError: It is bad again.
+        """
+        for fields in ((), _NO_CACHE):
+            try:
+                return read(self._opened(ident, fields))
+            except _Gone:
+                return None
+            except MalformedError as error:
+                failed = error
+                with self._lock:
+                    self._maps[ident] = None
+        raise MalformedError(
+            f"{self.place} has a bad map of {ident.hex()}: {failed.message}"
+        ) from failed
+
+    def _opened(self, ident: ManifestId, fields: Sequence[tuple[bytes, bytes]]) -> OpenMap:
+        """A map that is open, or is opened with fields that every request for it carries.
+
+        Raises:
+            _Gone: The site has none.
+            MalformedError: It is bad.
+        """
         with self._lock:
             known = self._maps.get(ident)
         if known is not None:
@@ -333,19 +349,15 @@ class StaticSite:
         key = map_key(ident)
 
         def read(start: int, end: int) -> bytes:
-            data = self._range(key, start, end)
+            request = Request(f"/{key}", (), fields=fields, span=(start, end))
+            data = self._if_there(lambda: self._calls.read_part(request, 2 * (end - start)))
             if data is None:
                 raise _Gone
             return bytes(data)
 
-        try:
-            found = OpenMap(read, self._segments.lists)
-        except _Gone:
-            return None
-        except MalformedError as error:
-            raise self._bad_map(ident, error) from error
+        found = OpenMap(read, self._segments.lists)
         if manifest_id(found.manifest) != ident:
-            raise MalformedError(f"{self.place}, {key}: a map of another manifest")
+            raise MalformedError("it is the map of another manifest")
         with self._lock:
             self._maps[ident] = found
         return found

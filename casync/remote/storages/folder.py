@@ -21,7 +21,7 @@ from casync.errors import MalformedError, StoppedError, UsageError
 from casync.fs.beneath import FOLDER, open_beneath, open_child
 from casync.fs.cursor import look
 from casync.fs.extents import read_range
-from casync.fs.os_errors import writing
+from casync.fs.os_errors import no_folder, writing
 from casync.fs.paths import as_path
 from casync.fs.source.base import reading
 from casync.fs.sync import sync_folder, sync_names
@@ -161,8 +161,7 @@ class FolderStorage:
         """Writes a file if what is in its place allows that. Whether it was written."""
         path = self._path(key)
         with writing(self._folder / key), ExitStack() as stack:
-            with suppress(FileExistsError):
-                os.mkdir(self._folder)
+            self._make_folder()
             root = self._open_root(stack)
             unfinished = UnfinishedFiles(root)
             stack.callback(unfinished.close)
@@ -177,6 +176,19 @@ class FolderStorage:
                     unfinished.move(new, there.folder, name)
                 sync_folder(there.folder)
         return True
+
+    def _make_folder(self) -> None:
+        """Makes the folder, unless it is there.
+
+        Raises:
+            WriteError: There is no folder to make it in.
+        """
+        try:
+            os.mkdir(self._folder)
+        except FileExistsError:
+            pass
+        except FileNotFoundError as error:
+            raise no_folder(self._folder.parent) from error
 
     def _open_folder(self, root: int, path: bytes, stack: ExitStack) -> int:
         """Opens the folder of a key, which is made if it is missing; its name is durable."""

@@ -65,7 +65,10 @@ def find_with_head(storage: ObjectStorage) -> FoundStore:
 def _marked(storage: ObjectStorage, stored: StoredObject | None) -> bytes:
     """The UUID in a marker. Raises as `find_store`."""
     if stored is None:
-        raise NoStoreError(f"no store at {storage.place}")
+        raise NoStoreError(
+            f"no store at {storage.place}",
+            next_step="`casync prepare` makes one, and so does `serve --writable`.",
+        )
     try:
         marker = decode_marker(stored.data)
     except MalformedError as error:

@@ -77,8 +77,9 @@ def test_a_folder_is_made_by_the_first_write_in_one_that_exists(tmp_path: Path) 
     assert not (tmp_path / "new").exists()
     storage.put("n/a", b"1")
     assert (tmp_path / "new/n/a").read_bytes() == b"1"
-    with pytest.raises(WriteError, match="No such file"):
+    with pytest.raises(WriteError, match=rf"no folder {tmp_path / 'mistyped'}$") as caught:
         FolderStorage(tmp_path / "mistyped/new").put("a", b"1")
+    assert caught.value.next_step == "Create it first."
 
 
 def test_no_link_leads_out(tmp_path: Path) -> None:
