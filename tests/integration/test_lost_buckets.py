@@ -188,3 +188,19 @@ def test_an_outage_that_lasts_is_given_up() -> None:
         pytest.raises(UnreachableError, match="s3://bucket/p/head: SlowDown"),
     ):
         open_storage("s3://bucket/p", options(server.url, retry_for=0.2)).get("head")
+
+
+def test_a_server_that_never_answers_is_given_up_as_one_that_is_away() -> None:
+    """Its silence counts as time without progress."""
+    is_given_up = threading.Event()
+
+    def silent(_: Asked) -> bytes:
+        is_given_up.wait(5)
+        return error(404, "NoSuchKey")
+
+    with ScriptedServer(silent) as server:
+        try:
+            with pytest.raises(UnreachableError, match="does not answer in time"):
+                open_storage("s3://bucket/p", options(server.url, retry_for=0.3)).get("head")
+        finally:
+            is_given_up.set()

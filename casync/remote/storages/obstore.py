@@ -127,7 +127,8 @@ class ObstoreStorage:
         self._closed = threading.Event()
         self._calls = PatientCalls(self._label, cloud, options)
         with self._asking("", "open"):
-            self._store = make_store(cloud, bucket, options)
+            brief = min(options.timeout, options.retry_for or options.timeout)
+            self._store = make_store(cloud, bucket, replace(options, timeout=brief))
             patient = replace(options, timeout=max(options.timeout, _UPLOAD_SECONDS))
             self._uploads = make_store(cloud, bucket, patient)
 
