@@ -73,7 +73,7 @@ def with_session(head: BucketHead, session: bytes, now: int, floor: int = NO_FLO
         now: Seconds since 1970.
         floor: The session's floor.
     """
-    sessions = list(head.sessions)
+    sessions = [each for each in head.sessions if each.session != session]  # of a late swap
     if len(sessions) >= MAX_BUCKET_SESSIONS:
         sessions.remove(min(sessions, key=lambda each: each.heard))
     sessions.append(OpenSession(session, floor, max(now, 0), 0))

@@ -1,8 +1,9 @@
-"""Writers on hosts of their own, `kill -9`, and a collector in a loop, on one store in a bucket.
+"""Writers on several hosts, `kill -9`, and a collector in a loop, on one store in a bucket.
 
 `python -m tests.stress.buckets` starts versitygw; `--store ADDRESS` takes another bucket, with
-endpoint and credentials from the environment. Afterwards a new host verifies the store, and looks
-for every name that was acknowledged.
+endpoint and credentials from the environment. With `--hosts` fewer than writers, writers share the
+tables of a host. Afterwards all hosts and a new one verify the store, and look for every name that
+was acknowledged.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class Scene:
     store: str
     folder: Path
     environment: Mapping[str, str]
+    hosts: int
     end: float
     acknowledged: dict[str, str] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
@@ -73,7 +75,7 @@ class Scene:
 
 def write(scene: Scene, number: int) -> None:
     """Prepares, removes, and dies now and then."""
-    chance, host = random.Random(number), f"writer-{number}"
+    chance, host = random.Random(number), f"writer-{number % scene.hosts}"
     while time.monotonic() < scene.end:
         name = f"{number}/{chance.randrange(4)}"
         content = b"".join(chance.choice(_POOL) for _ in range(8)) + chance.randbytes(200_000)
@@ -116,13 +118,14 @@ def collect(scene: Scene) -> None:
 
 
 def judge(scene: Scene) -> None:
-    """Looks at the store from a new host."""
-    scene.run("judge", "verify")
-    listed = scene.run("judge", "ls") or ""
-    lines = set(listed.splitlines())
-    for name, ident in scene.acknowledged.items():
-        if f"{ident}\t{name}" not in lines:
-            scene.faults.append(f"{name} is not {ident}")
+    """Looks at the store from a new host, and from those that have written."""
+    for host in ("judge", "collector", *(f"writer-{number}" for number in range(scene.hosts))):
+        scene.run(host, "verify")
+        listed = scene.run(host, "ls") or ""
+        lines = set(listed.splitlines())
+        for name, ident in scene.acknowledged.items():
+            if f"{ident}\t{name}" not in lines:
+                scene.faults.append(f"{name} is not {ident} on {host}")
 
 
 @contextmanager
@@ -147,14 +150,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--store", help="address of a bucket, without a store")
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--writers", type=int, default=6)
+    parser.add_argument("--hosts", type=int, help="hosts of the writers, one each if not given")
     options = parser.parse_args(arguments)
     paths = [str(ROOT), str(ROOT / "server"), str(ROOT / "cli")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    hosts = options.hosts or options.writers
     with tempfile.TemporaryDirectory() as folder:
         if options.store is not None:
-            return _stress(options, Scene(options.store, Path(folder), environment, 0.0))
+            return _stress(options, Scene(options.store, Path(folder), environment, hosts, 0.0))
         with own_bucket(Path(folder)) as (store, reach):
-            scene = Scene(store, Path(folder, "hosts"), {**environment, **reach}, 0.0)
+            scene = Scene(store, Path(folder, "hosts"), {**environment, **reach}, hosts, 0.0)
             return _stress(options, scene)
 
 

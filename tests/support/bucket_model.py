@@ -12,7 +12,8 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from functools import partial
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -27,6 +28,7 @@ from casync.bucket.commit import (
 )
 from casync.bucket.keys import SessionPart, run_key, segment_key
 from casync.errors import LostRaceError
+from tests.support.bucket_host_model import explore_host
 from tests.support.bucket_world import (
     COLLECTOR,
     NEEDS,
@@ -34,6 +36,7 @@ from tests.support.bucket_world import (
     SILENT,
     Bucket,
     Collector,
+    Found,
     Ops,
     Tables,
     World,
@@ -43,7 +46,7 @@ from tests.support.bucket_world import (
     tables_at,
 )
 
-__all__ = ["SAFEGUARDS", "Found", "explore"]
+__all__ = ["SAFEGUARDS", "explore"]
 
 SAFEGUARDS: Final = (
     "a promise lowers the floor",
@@ -61,13 +64,6 @@ SAFEGUARDS: Final = (
     "a lost answer is looked up",
 )
 """What loses when it is left out."""
-
-
-class Found(NamedTuple):
-    """The number of states, and what was lost with the steps to it; empty if nothing was."""
-
-    states: int
-    lost: str
 
 
 class Walk:
@@ -379,20 +375,23 @@ def explore(
     return Found(len(seen), "")
 
 
-_WORLDS: Final = ((1, 2, 2, True), (1, 2, 3, False), (2, 1, 1, True))
-"""Writers, lives, rounds and merges."""
+_WORLDS: Final = (
+    partial(explore, writers=1, lives=2, rounds=2, merges=True),
+    partial(explore, writers=1, lives=2, rounds=3),
+    partial(explore, writers=2, lives=1, rounds=1, merges=True),
+    partial(explore_host, kills=2),
+)
 
 
 def main() -> int:
     """Walks the large worlds, and says how large they are."""
     status = 0
-    for writers, lives, rounds, merges in _WORLDS:
+    for world in _WORLDS:
         begun = time.monotonic()
-        found = explore(writers=writers, lives=lives, rounds=rounds, merges=merges)
-        options = f"{writers} writers, {lives} lives, {rounds} rounds, merges: {merges}"
-        lost = found.lost or "nothing"
-        print(f"{options}: {found.states} states, {lost} lost, {time.monotonic() - begun:.0f} s")
-        status = status or bool(found.lost)
+        states, lost = world()
+        took = f"{time.monotonic() - begun:.0f} s"
+        print(f"{world.keywords}: {states} states, {lost or 'nothing'} lost, {took}", flush=True)
+        status = status or bool(lost)
     return status
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "SILENT",
     "Bucket",
     "Collector",
+    "Found",
     "Ops",
     "Tables",
     "World",
@@ -34,6 +35,13 @@ NEEDS: Final = {"M0": "X", "M1": "XA", "M2": "XB"}
 STORE: Final = bytes(16)
 REMOVER, COLLECTOR = b"r" * 16, b"c" * 16
 SILENT: Final = 0
+
+
+class Found(NamedTuple):
+    """The number of states, and what was lost with the steps to it; empty if nothing was."""
+
+    states: int
+    lost: str
 
 
 class Tables(NamedTuple):

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
-from typing import ClassVar, Final, TypeVar
+from typing import ClassVar, Final, TypeVar, cast
 
 from casync.bucket.commit import (
     NewRun,
@@ -112,6 +112,7 @@ class BucketEnvironment(Environment):
             clock,
         )
         self._uploads: SegmentUploads | None = None
+        self._sent: dict[int, object] = {}  # what tries of the running commit give, by their number
 
     # -- Reading ------------------------------------------------------------------------------
 
@@ -220,10 +221,14 @@ class BucketEnvironment(Environment):
         edit: Callable[[BucketHead], BucketHead] | None,
     ) -> _T:
         is_moved = False
+        self._sent.clear()
         for attempt in range(TRIES):
             recent = self._heads.recent if not is_moved else None
             head = recent or self.refresh()
             self.own.check(head)
+            mine = head.session(self.session)
+            if mine is not None and mine.number in self._sent:
+                return cast("_T", self._sent[mine.number])  # a swap that came late
             try:
                 return self._attempt(action, head, need, floor, edit, is_certain=recent is None)
             except HeadMovedError:
@@ -308,15 +313,17 @@ class BucketEnvironment(Environment):
             data = encode_run(*trial.run._replace(changes=changes))
             self.storage.put(run_key(part), data)
             new = NewRun(part, len(data))
+        number = self._parts.number
         swapped = after_swap(
             edit(head) if edit is not None else head,
             self._parts.session,
-            number=self._parts.number,
+            number=number,
             now=int(self.clock()),
             floor=floor(trial.generation) if floor is not None else None,
             generation=trial.generation,
             run=new,
         )
+        self._sent[number] = trial.result
         self._heads.swap(head, swapped)
         if self.write_here(partial(replay, trial, self.databases, swapped), need=need):
             self._looked = time.monotonic()

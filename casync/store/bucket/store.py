@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NoReturn, Self
@@ -18,8 +19,8 @@ from casync.bucket.storage import ObjectStorage
 from casync.errors import DamagedStoreError, UnsupportedError
 from casync.fs.sorted_rows import PlaceRow, SortedRows
 from casync.ids import Kind, ManifestId, ObjectId
-from casync.limits import MAP_BYTES
-from casync.store.base import Batch
+from casync.limits import MAP_BYTES, MIB
+from casync.store.base import Batch, Committed
 from casync.store.bucket.collection import GRACE_SECONDS, BucketCollection
 from casync.store.bucket.creation import FoundStore, create_store, find_with_head
 from casync.store.bucket.environment import BucketEnvironment
@@ -32,6 +33,7 @@ from casync.store.bucket.tables import HOST_DATABASES, read_standing
 from casync.store.bucket.writer import BucketWriter
 from casync.store.bucket.writer_session import BucketSession
 from casync.store.lmdb import creation
+from casync.store.lmdb.commit import put_files
 from casync.store.lmdb.environment import Txn
 from casync.store.lmdb.meta import FIRST_GENERATION, read_meta, write_meta
 from casync.store.lmdb.pending import Pending
@@ -163,6 +165,15 @@ class BucketStore(LmdbStore):
     def stage(self, batch: Batch) -> None:
         """As `ObjectStore.stage`."""
         self._stage(Pending.of(batch.objects, batch.records))
+
+    def commit(self, batch: Batch) -> Committed:
+        """As `ObjectStore.commit`. Files are remembered on this host alone, by a second step."""
+        files = Batch(remember=batch.remember, forget=batch.forget)
+        committed = super().commit(replace(batch, remember=[], forget=[]))
+        if files.remember or files.forget:
+            put = partial(put_files, environment=self._environment, batch=files)
+            self._environment.write_here(put, need=MIB)
+        return committed
 
     def _stage(self, pending: Pending) -> None:
         self._environment.stage(pending)

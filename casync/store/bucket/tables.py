@@ -42,7 +42,6 @@ from casync.store.lmdb.rows import (
 
 __all__ = [
     "CONDEMNED",
-    "FROM_RUNS",
     "HOST_DATABASES",
     "PAYLOADS",
     "Standing",
@@ -81,17 +80,6 @@ _SHARED: Final = frozenset(
         CONDEMNED,
     }
 )
-FROM_RUNS: Final = _SHARED | {
-    "index",
-    "segment_use",
-    "meta",
-    PAYLOADS,
-    _HEAD,
-    _SEGMENTS,
-    _NUMBERS,
-}
-"""Databases whose rows follow from the runs that were applied."""
-
 _SHARED_META: Final = frozenset({b"quota", b"collected"})
 _META: Final = "meta"
 _HEAD_KEY: Final = b"head"

@@ -15,13 +15,7 @@ from casync.bucket.head import BucketHead
 from casync.bucket.run import TableRun
 from casync.store.bucket.catch_up import HeadMovedError
 from casync.store.bucket.recorder import Recorder
-from casync.store.bucket.tables import (
-    FROM_RUNS,
-    Standing,
-    changed_run,
-    put_standing,
-    read_standing,
-)
+from casync.store.bucket.tables import Standing, changed_run, put_standing, read_standing
 from casync.store.lmdb.environment import Txn
 from casync.store.lmdb.meta import read_generation
 
@@ -90,11 +84,11 @@ def try_out(
 
 
 def replay(trial: TriedCommit[_T], databases: _Databases, swapped: BucketHead, txn: Txn) -> bool:
-    """Does what was tried out, and moves the tables on.
+    """Does what was tried out, and moves the tables on, if no other transaction came between.
 
-    If any other transaction was done meanwhile, the tables are left to be brought to the head as on
-    all other hosts, and only rows of this host alone are written: a process may have begun to apply
-    this very commit, and others after it.
+    Else a process may have begun to apply this very commit, and others after it: the tables are to
+    be brought to the head as on all other hosts. What the action did to rows of this host alone is
+    dropped, since others may have changed them, too.
 
     Args:
         trial: What was tried out.
@@ -103,17 +97,15 @@ def replay(trial: TriedCommit[_T], databases: _Databases, swapped: BucketHead, t
         txn: A write transaction on the tables.
 
     Returns:
-        Whether the tables stand at that head.
+        Whether it was done.
     """
-    is_next = txn.id() == trial.transaction
+    if txn.id() != trial.transaction:
+        return False
     for name, values in trial.rows.items():
-        if name in FROM_RUNS and not is_next:
-            continue
         for key, value in values.items():
             if value is None:
                 txn.delete(key, db=databases[name])
             else:
                 txn.put(key, value, db=databases[name])
-    if is_next:
-        put_standing(txn, databases, Standing(swapped, swapped.version))
-    return is_next
+    put_standing(txn, databases, Standing(swapped, swapped.version))
+    return True

@@ -49,7 +49,7 @@ from casync.store.lmdb.segment import Filler
 from casync.store.lmdb.trash_rows import last_removed, removed_key
 from casync.store.names import check_relied, check_whole, updated
 
-__all__ = ["Writer", "forget_file"]
+__all__ = ["Writer", "forget_file", "put_files"]
 
 
 class Writer:
@@ -60,6 +60,7 @@ class Writer:
 
     def __init__(self, txn: Txn, environment: Environment, store_id: bytes, now: int) -> None:
         self._txn = txn
+        self._environment = environment
         self._check_leaves = partial(environment.leaves.check, txn.id())
         self._databases = environment.databases
         self._store_id = store_id
@@ -84,7 +85,7 @@ class Writer:
         self.put_manifests(rows.values())
         self.put_names(added)
         if batch.forget or batch.remember:
-            self._put_files(batch)
+            put_files(self._txn, self._environment, batch)
         if batch.job is not None:
             for database in ("jobs", "job_faults", "job_parts"):
                 self._check_leaves(database)
@@ -269,25 +270,29 @@ class Writer:
             self._put("name_log", version_key(record.name, record.version), value)
             self._put("names", name_key(record.name), value)
 
-    def _put_files(self, batch: Batch) -> None:
-        self._check_leaves("seeds")
-        for path in batch.forget:
-            forget_file(self._txn, self._databases["seeds"], path)
-        for file in batch.remember:
-            forget_file(self._txn, self._databases["seeds"], file.path)
-        number = self._next_file_number()
-        for file in _newest_only(batch.remember):
-            self._put("seeds", path_key(file.path), number_key(number))
-            self._put("seeds", file_key(number), encode_file(file))
-            number += 1
 
-    def _next_file_number(self) -> int:
-        cursor = self._txn.cursor(self._databases["seeds"])
-        if not cursor.last():
-            return 0
-        key = bytes(cursor.key())
-        first = file_key(0)
-        return decode_number(key[1:]) + 1 if key[:1] == first[:1] else 0
+def put_files(txn: Txn, environment: Environment, batch: Batch) -> None:
+    """Forgets and remembers the files of a batch."""
+    environment.leaves.check(txn.id(), "seeds")
+    seeds = environment.databases["seeds"]
+    for path in batch.forget:
+        forget_file(txn, seeds, path)
+    for file in batch.remember:
+        forget_file(txn, seeds, file.path)
+    number = _next_file_number(txn, seeds)
+    for file in _newest_only(batch.remember):
+        txn.put(path_key(file.path), number_key(number), db=seeds)
+        txn.put(file_key(number), encode_file(file), db=seeds)
+        number += 1
+
+
+def _next_file_number(txn: Txn, seeds: lmdb._Database) -> int:
+    cursor = txn.cursor(seeds)
+    if not cursor.last():
+        return 0
+    key = bytes(cursor.key())
+    first = file_key(0)
+    return decode_number(key[1:]) + 1 if key[:1] == first[:1] else 0
 
 
 def forget_file(txn: Txn, seeds: lmdb._Database, path: bytes) -> None:

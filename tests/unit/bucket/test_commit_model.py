@@ -9,6 +9,7 @@ from typing import Final
 
 import pytest
 
+from tests.support.bucket_host_model import HOST_SAFEGUARDS, explore_host
 from tests.support.bucket_model import SAFEGUARDS, explore
 
 _STATES: Final = 50_000
@@ -28,3 +29,12 @@ def test_two_writers_lose_nothing() -> None:
 @pytest.mark.parametrize("safeguard", SAFEGUARDS)
 def test_each_safeguard_is_needed(safeguard: str) -> None:
     assert explore(safeguard, writers=1).lost
+
+
+def test_processes_of_one_host_keep_its_tables_right() -> None:
+    assert not explore_host().lost
+
+
+@pytest.mark.parametrize("safeguard", HOST_SAFEGUARDS)
+def test_each_safeguard_of_a_host_is_needed(safeguard: str) -> None:
+    assert explore_host(safeguard).lost
