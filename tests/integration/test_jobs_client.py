@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Timer
 
 import pytest
 from casync_server.app import create_app
@@ -137,6 +138,23 @@ def test_a_list_of_any_length_arrives_in_parts(
         f"sets/{each.name}" for each in expected
     ]
     assert client.create(wanted, iter(()), bytes(32)).listed == len(expected)
+
+
+def test_a_part_that_an_earlier_request_still_adds_is_sent_again(
+    client: JobsClient, store: LmdbStore
+) -> None:
+    """The first answer was too late for the client, and its thread goes on."""
+    earlier: list[Timer] = []
+
+    def entries() -> Iterator[ListedItem]:
+        (row,) = store.jobs.rows()
+        earlier.append(Timer(0.2, store.jobs.claim(row.id).release))
+        earlier[0].start()
+        yield from listed(3)
+
+    row = client.create(replace(WANTED, source="https://h/"), entries(), bytes(32))
+    earlier[0].join()
+    assert row.listed == len(list(store.jobs.items(row.id))) == 3
 
 
 def test_a_list_that_breaks_off_is_sent_again_from_the_start(

@@ -15,7 +15,7 @@ from casync.jobs.fault import ObjectFault
 from casync.jobs.job import JobRow
 from casync.jobs.object_list import ListedItem
 from casync.jobs.spec import JobSpec
-from casync.limits import JOB_BLOCK_ITEMS, MAX_JOB_REQUEST_BYTES, MAX_JOBS, MIB, PAGE_ITEMS
+from casync.limits import JOB_BLOCK_ITEMS, KIB, MAX_JOB_REQUEST_BYTES, MAX_JOBS, PAGE_ITEMS
 from casync.remote.server.client import RemoteClient
 from casync.remote.server.message import Request
 from casync.store.job_rules import is_job_id
@@ -27,8 +27,9 @@ from casync.wire.jobs import FaultPage, JobItem, JobPage, JobStateText, job_row,
 __all__ = ["JobsClient"]
 
 _JOBS: Final = "/v1/jobs"
-_PART_BYTES: Final = 2 * MIB
-"""Bytes of a list from which on it goes on in another request: a server takes seconds for each."""
+_PART_BYTES: Final = 256 * KIB
+"""Bytes of a list from which on it goes on in another request: a busy server, too, takes each
+within the seconds that a client waits."""
 
 
 class JobsClient(RemoteClient):

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 from fastapi import Request
 from starlette.exceptions import HTTPException
 
+from casync.errors import LockedError
 from casync.limits import KIB
 from casync_server.jobs.event_stream import EventStreams
 from casync_server.jobs.job_service import JobService
@@ -84,5 +85,14 @@ class ServedJobs:
         return await self.readers.run(function)
 
     async def change(self, function: Callable[[], _T]) -> _T:
-        """Calls `function`, which writes to the store, in a thread."""
-        return await self.writers.run(function)
+        """Calls `function`, which writes to the store, in a thread.
+
+        Raises:
+            HTTPException: 503, an earlier request still changes the job. It may be the same one,
+                sent again by a client or a proxy that waited too long.
+        """
+        try:
+            return await self.writers.run(function)
+        except LockedError:
+            busy = "an earlier request still changes this job"
+            raise HTTPException(503, busy, headers={"Retry-After": "1"}) from None
