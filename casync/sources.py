@@ -24,7 +24,7 @@ from casync.ops.prepare.file import PrepareOptions
 from casync.ops.prepare.object import prepare_object
 from casync.ops.prepare.prepared import FolderPrepared, Prepared
 from casync.ops.pull_folder.replicate import replicate
-from casync.remote.sources.base import Listed, RemoteSource, Replica
+from casync.remote.sources.base import ADDRESS_STEP, Listed, RemoteSource, Replica
 from casync.remote.sources.by_folder import list_all
 from casync.remote.sources.described import described
 from casync.remote.sources.open import Sources, is_address
@@ -179,7 +179,7 @@ def _object(source: RemoteSource, key: str, address: str) -> Listed:
             f"there is no object {source.label}/{key}",
             next_step="`casync download` takes templates."
             if re.search(r"[{*]", key)
-            else "Check the address; `casync ls URL/` lists a folder.",
+            else ADDRESS_STEP,
         )
     return listed
 
@@ -280,4 +280,6 @@ def list_url(
             is_folder = name.endswith("/") and one.is_key
             yield UrlEntry(name.removeprefix(key), None if is_folder else one)
         if not count and (key or recursive):
-            raise NotFoundError(f"there is no object below {source.label}/{key}")
+            raise NotFoundError(
+                f"there is no object below {source.label}/{key}", next_step=ADDRESS_STEP
+            )

@@ -6,7 +6,7 @@ command loads only the parts that it needs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property, partial
 from pathlib import Path
@@ -237,20 +237,9 @@ class Invocation:
             step = f"{error.next_step} Name a server with --server URL."
             raise NoNameError(error.message, next_step=step.lstrip()) from error
 
-    def asks_server(self) -> bool:
-        """Whether a server is on the command line.
-
-        Raises:
-            UsageError: More than one server, or options for servers without one.
-        """
-        servers = self.remote.server
-        if len(servers) > 1:
-            raise UsageError("this command takes one server; give --server once")
-        if not servers and self.remote != RemoteOptions():
-            raise UsageError(
-                "options for servers need a server", next_step="Give one with --server URL."
-            )
-        return bool(servers)
+    def asks_server(self, source: str = "", *, unused: Collection[str] = ()) -> bool:
+        """As `RemoteOptions.asks_server`."""
+        return self.remote.asks_server(source, unused)
 
     def warn_of(self, warnings: list[str]) -> None:
         """Prints warnings."""

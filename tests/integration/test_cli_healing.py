@@ -13,6 +13,7 @@ from casync.objects.codec import Packed
 from casync.store.lmdb.store import LmdbStore
 from tests.support.program import Program, Ran
 from tests.support.serving import serving
+from tests.support.web_servers import http_server
 
 DATA = random.Random(1).randbytes(300_000)
 
@@ -44,6 +45,18 @@ def test_reindex_and_another_prepare_heal_a_store(program: Program) -> None:
     assert program.run("cat", "vm").status == 9, "what is not whole has no name"
     assert program.good("prepare", "file", "--name", "vm").text.strip() == manifest
     program.good("verify")
+    assert program.good("cat", "vm").out == DATA
+
+
+def test_what_is_read_again_heals_a_store(program: Program) -> None:
+    program.good("prepare", "file", "--name", "vm")
+    with http_server(program.home) as url:
+        for command in (["prepare", "file"], ["get", f"{url}/file"]):
+            program.good(*command)
+            damage(program)
+            assert program.run("verify").status == 4
+            program.good(*command, "--reread")
+            program.good("verify")
     assert program.good("cat", "vm").out == DATA
 
 

@@ -260,6 +260,27 @@ def test_one_odd_link_of_a_page_hides_no_other(program: Program, words: tuple[st
     assert document["left_out"] == (["a%2Fb", "e/%2E%2E%2Fup"] if "-R" in words else ["a%2Fb"])
 
 
+def test_where_nothing_is_the_next_step_is_said(program: Program, url: str) -> None:
+    """D2, H4: of a folder as of an object."""
+    absent, local = f"{url}/absent/", f"{program.home}/absent/"
+    for command in (["ls", absent], ["get", absent[:-1]], ["download", absent, "n/", "--dry-run"]):
+        ran = program.run(*command)
+        assert (ran.status, "Check the address; `casync ls URL/`" in ran.err) == (9, True)
+    ran = program.run("download", local, "n/", "--wait")
+    assert (ran.status, "Check the address; `casync ls URL/`" in ran.err) == (9, True)
+
+
+def test_options_for_servers_are_for_the_server_of_a_url(program: Program, url: str) -> None:
+    """D2: as for any other server."""
+    proxy = ["--proxy", "http://127.0.0.1:1"]
+    program.good("get", f"{url}/abc/empty", "--retry-for", "1s")
+    for command in (["get", f"{url}/abc/empty", "--retry-for", "0"], ["ls", f"{url}/abc/"]):
+        ran = program.run(*command, *proxy)
+        assert (ran.status, "cannot connect to the proxy" in ran.err) == (5, True)
+    plan = ["download", f"{url}/abc/", "n/", "--dry-run", *proxy]
+    assert "cannot connect to the proxy" in program.run(*plan).err
+
+
 def test_a_long_listing_has_the_times_of_its_objects(program: Program, url: str) -> None:
     """H4: pages of listings have none that can be relied on, so each object is asked for its."""
     listed = [line.split("\t")[1:] for line in program.good("ls", "-l", f"{url}/abc/").lines]

@@ -336,6 +336,9 @@ def test_a_plan_connects_only_where_a_job_may(store: LmdbStore) -> None:
     answer = ask(app, "POST", "/v1/jobs/plan", json=JOB | {"list_hash": "0" * 64})
     assert answer.status_code == 400
     assert list(store.jobs.rows()) == []
+    local = {"source": "http://h/", "destination": "d/", "objects": [{"url": "file:///etc/fstab"}]}
+    (found,) = ask(app, "POST", "/v1/jobs/plan", json=local).json()["objects"]
+    assert (found["action"], "no such local path" in found["reason"]) == ("fail", True)
     planned = ask(app, "POST", "/v1/jobs/plan", json=JOB)
     for secret in ("me:pw", "abc", "secret"):
         assert secret not in planned.text

@@ -119,4 +119,8 @@ def listed_item(spec: JobSpec, address: Address, root: ItemPlace, listed: Listed
 def why_unnamed(item: Item) -> str:
     """Why an item without a name fails, to be said behind its address."""
     is_folder = item.key.endswith("/") and item.size is None and not item.is_url
-    return "has keys that are not paths" if is_folder else "can have no name"
+    return (
+        "has keys that are not paths"
+        if is_folder
+        else "can have no name; a list can give it one: URL,NAME"
+    )

@@ -25,6 +25,7 @@ from casync.remote.sources.answer_body import AnswerBody, BlockBody
 from casync.store.server import Server
 
 __all__ = [
+    "ADDRESS_STEP",
     "AsksMany",
     "ObjectAnswer",
     "Listed",
@@ -39,6 +40,9 @@ __all__ = [
     "encode_key",
     "failed",
 ]
+
+ADDRESS_STEP: Final = "Check the address; `casync ls URL/` lists a folder."
+"""What to do where there is nothing at an address."""
 
 _UNKNOWN_TIME_NS: Final = 2**63 - 1
 """A time that is always too young for the scan cache."""

@@ -24,7 +24,14 @@ from casync.errors import (
 from casync.jobs.address import parse_address, redacted
 from casync.jobs.fault import ObjectFaultKind
 from casync.jobs.validators import Validators
-from casync.remote.sources.base import Listed, ListedFolder, ObjectAnswer, failed, range_to_read
+from casync.remote.sources.base import (
+    ADDRESS_STEP,
+    Listed,
+    ListedFolder,
+    ObjectAnswer,
+    failed,
+    range_to_read,
+)
 from casync.remote.sources.options import SourceOptions
 
 if TYPE_CHECKING:
@@ -205,7 +212,8 @@ def _listed(key: str, status: FileStatus) -> Listed:
 def _translated(error: Exception, label: str) -> CasyncError:
     text = str(error).partition("\n")[0]
     if isinstance(error, FileNotFoundError) or any(each in text for each in _MISSING):
-        return failed(NotFoundError(f"there is no {label}"), ObjectFaultKind.HTTP, 404)
+        missing = NotFoundError(f"there is no {label}", next_step=ADDRESS_STEP)
+        return failed(missing, ObjectFaultKind.HTTP, 404)
     if isinstance(error, PermissionError) or any(each in text for each in _DENIED):
         denied = DeniedError(
             f"may not read {label}: {text}", next_step="Set HADOOP_USER_NAME, or run kinit."

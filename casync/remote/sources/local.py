@@ -24,6 +24,7 @@ from casync.jobs.fault import ObjectFaultKind
 from casync.jobs.validators import Validators
 from casync.limits import MIB
 from casync.remote.sources.base import (
+    ADDRESS_STEP,
     Listed,
     ListedFolder,
     ObjectAnswer,
@@ -98,7 +99,8 @@ class LocalSource:
             with reading(folder):
                 os.close(self._open_below(b"", os.O_PATH | os.O_DIRECTORY))
         except NotFoundError as error:
-            raise NotFoundError(f"there is no folder {folder}") from error
+            missing = NotFoundError(f"there is no folder {folder}", next_step=ADDRESS_STEP)
+            raise missing from error
 
     def close(self) -> None:
         """Does nothing: nothing stays open between two calls."""

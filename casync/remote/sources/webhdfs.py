@@ -31,6 +31,7 @@ from casync.limits import KIB, MIB
 from casync.remote.http.address import ServerAddress
 from casync.remote.http.address import parse_address as parse_server
 from casync.remote.sources.base import (
+    ADDRESS_STEP,
     Listed,
     ListedFolder,
     ObjectAnswer,
@@ -320,7 +321,7 @@ class WebHdfsSource:
                 f"may not read {label}: {text}", next_step="Name a user as webhdfs://USER@HOST/."
             )
         elif status == 404:
-            error = NotFoundError(f"there is no {label}")
+            error = NotFoundError(f"there is no {label}", next_step=ADDRESS_STEP)
         elif status == 400 and "LISTSTATUS_BATCH" in text:
             error = _NoBatchesError(text)
         else:

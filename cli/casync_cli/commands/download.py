@@ -155,7 +155,7 @@ def run(
         if chunk_size is None
         else ChunkerParams.from_average(parse_size(chunk_size)),
     )
-    is_served = invocation.asks_server()
+    is_served = invocation.asks_server(source, unused=("retry_for",))  # a job tries by itself
     listed = None if object_list is None else _list_file(object_list)
     address = source if is_served else _source(source, is_listed=listed is not None)
     with DownloadRequest(address, _dest(dest), options, listed) as request:

@@ -62,11 +62,12 @@ def run(
         )
     url = str(address)
     target = _target(invocation, out)
-    if reread and invocation.asks_server():
+    is_served = invocation.asks_server(url)
+    if reread and is_served:
         raise UsageError(
             "a server rereads nothing", next_step="Its operator can run `casync repair` there."
         )
-    if invocation.asks_server():
+    if is_served:
         _report_served(invocation, get_on_server(invocation, url, name, target), out)
         return
     label = None if name is None else parse_name(name)

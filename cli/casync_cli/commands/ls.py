@@ -144,7 +144,7 @@ def _list_url(invocation: Invocation, address: str, *, long: bool, recursive: bo
     from casync.sources import list_url
     from casync_cli.reports.url import report_url
 
-    if invocation.remote.server:
+    if invocation.asks_server(address):
         raise UsageError("a URL is not on the server", next_step="Drop --server.")
     access = invocation.source_options(address)
     entries = list_url(address, recursive=recursive, times=long, access=access)

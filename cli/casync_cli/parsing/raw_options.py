@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, fields
+from typing import Final
+
+from casync.errors import UsageError
 
 __all__ = ["CommonOptions", "RemoteOptions"]
+
+
+_OF_ANY_SOURCE: Final = frozenset({"ca", "proxy", "proxy_auth", "retry_for"})
+"""Fields of `RemoteOptions` that are for any source of a URL, too."""
 
 
 @dataclass
@@ -34,3 +42,32 @@ class RemoteOptions:
     limit: str | None = None
     connections: str | None = None
     retry_for: str | None = None
+
+    def asks_server(self, source: str = "", unused: Collection[str] = ()) -> bool:
+        """Whether a server is on the command line.
+
+        Args:
+            source: The URL that the command reads without a server; some options are for it, too.
+            unused: Fields that have no effect there.
+
+        Raises:
+            UsageError: More than one server, or options that have no effect without one.
+        """
+        if len(self.server) > 1:
+            raise UsageError("this command takes one server; give --server once")
+        if self.server:
+            return True
+        none = RemoteOptions()
+        given = {each.name for each in fields(self)}
+        given = {key for key in given if getattr(self, key) != getattr(none, key)}
+        if source.lower().startswith("casync://"):
+            given &= {*unused}
+        elif "://" in source:
+            given -= _OF_ANY_SOURCE - {*unused}
+        if given:
+            raise UsageError(
+                " and ".join(sorted(f"--{key.replace('_', '-')}" for key in given))
+                + ": options for servers need a server",
+                next_step="Give one with --server URL.",
+            )
+        return False

@@ -26,7 +26,7 @@ from casync.errors import (
 )
 from casync.jobs.fault import ObjectFaultKind
 from casync.limits import KIB, MIB
-from casync.remote.sources.base import decode_key, encode_key, failed
+from casync.remote.sources.base import ADDRESS_STEP, decode_key, encode_key, failed
 from casync.remote.sources.web.connections import HttpConnections, refused
 from casync.remote.sources.web.url import HttpUrl
 
@@ -257,9 +257,8 @@ def _fetch(
         if answer.status != 200:
             answer.drain()
             if answer.status in (404, 410):
-                raise failed(
-                    NotFoundError(f"there is no folder {url}"), ObjectFaultKind.HTTP, answer.status
-                )
+                missing = NotFoundError(f"there is no folder {url}", next_step=ADDRESS_STEP)
+                raise failed(missing, ObjectFaultKind.HTTP, answer.status)
             raise refused(url, answer.status)
         kind = answer.field("content-type").partition(";")[0].strip().lower()
         if kind not in ("text/html", "application/xhtml+xml") or answer.field("content-encoding"):

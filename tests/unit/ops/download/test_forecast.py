@@ -114,6 +114,9 @@ def test_what_would_fail_has_a_reason(store: MemoryStore, source: MemorySource) 
         plan = list(forecast_job(listed, store.jobs, sources, lambda: items[:1]))
     plan += forecast_job(listed, store.jobs, OneSource(source), lambda: items[1:])
     assert [each.action for each in plan] == [FAIL, FAIL]
-    assert [each.reason for each in plan] == ["ftp:// is not supported", "it can have no name"]
+    assert [each.reason for each in plan] == [
+        "ftp:// is not supported",
+        "it can have no name; a list can give it one: URL,NAME",
+    ]
     (found, *_) = forecast_job(spec(), store.jobs, OneSource(source), lambda: ())
     assert (found.url, found.reason) == ("s3://memory/0", "")
