@@ -229,6 +229,7 @@ def test_json_has_the_keys_of_aistore() -> None:
     assert (fields["skipped_cnt"], fields["error_cnt"], fields["scheduled_cnt"]) == (4, 10, 141)
     assert (fields["total"], fields["all_dispatched"], fields["aborted"]) == (141, True, False)
     assert (fields["started_time"], fields["finished_time"]) == ("2023-11-14T22:13:21Z", None)
+    assert (fields["failure"], fields["failure_code"]) == (None, None)
     assert fields["current_tasks"] == [
         {"name": "x/1", "downloaded": 3, "total": None, "start_time": "1970-01-01T00:00:01Z"}
     ]

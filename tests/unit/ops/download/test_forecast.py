@@ -118,5 +118,8 @@ def test_what_would_fail_has_a_reason(store: MemoryStore, source: MemorySource) 
         "ftp:// is not supported",
         "it can have no name; a list can give it one: URL,NAME",
     ]
+    items = [Item("http://h/\u00e9 1", "ds/1", is_url=True)]
+    (sent,) = forecast_job(listed, store.jobs, OneSource(source), lambda: items)
+    assert sent.url == "http://h/%C3%A9%201"
     (found, *_) = forecast_job(spec(), store.jobs, OneSource(source), lambda: ())
     assert (found.url, found.reason) == ("s3://memory/0", "")

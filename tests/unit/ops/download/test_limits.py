@@ -31,9 +31,10 @@ def test_all_connections_share_one_limit(source: MemorySource) -> None:
     started = time.monotonic()
     row = download(MemoryStore(), source, spec(max_conns=8, limit=2 * MIB))
     assert row.counts.finished == 9
-    assert time.monotonic() - started >= 0.4
+    elapsed = time.monotonic() - started
+    assert elapsed >= 0.4
     assert row.tokens is not None
-    assert row.tokens.tokens < 2 * MIB
+    assert row.tokens.tokens <= 2 * MIB * elapsed - MIB
 
 
 def test_a_stop_ends_a_wait_of_hours_at_once_and_the_debt_stays(source: MemorySource) -> None:

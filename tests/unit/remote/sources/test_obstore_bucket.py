@@ -60,7 +60,7 @@ def test_servers_that_cannot_be_reached_are_told_apart(tmp_path: Path) -> None:
     context.load_cert_chain(*make_certificate(tmp_path, "server", "127.0.0.1"))
     with ScriptedServer(lambda asked: reply(404), tls=context) as server:
         untrusted = failure(server.url)
-    assert (type(untrusted), untrusted.fault) == (UnreachableError, "tls")
+    assert (type(untrusted), untrusted.fault) == (RemoteError, "tls")
 
 
 @pytest.mark.parametrize(
