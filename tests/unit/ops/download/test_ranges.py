@@ -12,6 +12,7 @@ from casync.jobs.fault import ObjectFaultKind
 from casync.jobs.validators import Validators
 from casync.ops.download import fetcher, ranges
 from casync.ops.download.ledger import Active
+from casync.ops.download.throttle import Throttle
 from casync.remote.sources.base import ObjectAnswer, failed
 from casync.store.memory import MemoryStore
 from tests.support.downloading import contents, download, spec
@@ -136,6 +137,18 @@ def test_an_object_that_changes_between_ranges_is_of_one_version(
     assert row.counts.failed == 0
     assert changed
     assert contents(store) == {"ds/large": other}
+
+
+def test_with_a_limit_ranges_come_in_pieces_of_a_moment(
+    store: MemoryStore, source: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D8: as objects in one piece."""
+    paid: list[int] = []
+    monkeypatch.setattr(Throttle, "take", lambda _, count=0: paid.append(count))
+    download(store, source, spec(max_conns=4, limit=40_000))
+    assert source.read.is_set()
+    assert max(paid) <= 10_000
+    assert sum(paid) >= SIZE
 
 
 def test_bytes_of_ranges_that_are_ahead_are_shown(
