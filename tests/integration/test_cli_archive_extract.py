@@ -212,6 +212,7 @@ def test_nothing_is_written_through_a_link_of_the_archive(hostile: Hostile) -> N
     hostile.file("link/outside")
     status, said = hostile.extract()
     assert (status, hostile.target.exists()) == (4, False)
+    assert "Leave it out with --regex '^(?!link/outside$)'." in said
     assert "has link/outside, but link is not a folder" in said
 
 
@@ -241,6 +242,7 @@ def test_hard_links_lead_to_members_only(hostile: Hostile, target: str) -> None:
     assert (status, hostile.target.exists()) == (9, False)
     assert f"hard is a hard link to {target}, which is not in the archive" in said
     assert "Leave it out with --regex '^(?!hard$)'." in said
+    assert "Choose members without it." in hostile.extract("--prefix", "hard")[1]
     assert hostile.extract("--regex", "^(?!hard$)")[0] == 0
     assert hostile.names == ["file"]
 
