@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shlex
 import subprocess
 from collections.abc import Callable
@@ -59,9 +60,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(command: str, place: Path, archive: Path) -> None:
     """Runs a line of shell with programs that may come from packages; `{a}` is the archive."""
     words = ("bsdtar", "zip", "unzip", "7z", "zstd", "pzstd", "lz4", "pigz")
-    names = [word for word in words if word in shlex.split(command, comments=False)]
-    paths = ":".join(str(Path(archive_program(name)).parent) for name in names)
-    environment = {**os.environ, "PATH": f"{paths}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8"}
+    for name in (word for word in words if word in shlex.split(command, comments=False)):
+        # By its path: 7z looks for its parts in the folder that it was called by.
+        command = re.sub(rf"(?<!\S){name}(?!\S)", archive_program(name), command)
+    environment = {**os.environ, "LC_ALL": "C.UTF-8"}
     subprocess.run(
         command.format(a=archive), shell=True, check=True, cwd=place, env=environment,
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
