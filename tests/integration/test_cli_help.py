@@ -16,7 +16,7 @@ CONTRACT = {
     "prepare": "[FILE]... [--name NAME] [--sign KEY] [--chunk-size AVG] [--zstd-level N] "
     "[--expect sha256:HEX] [--reread] [--exclude GLOB]... [--exclude-regex RE]... "
     "[--one-file-system] [--unpack] [--allow-network-fs]",
-    "get": "URL [-o FILE] [--name NAME] [--allow-network-fs]",
+    "get": "URL [-o FILE] [--name NAME] [--reread] [--allow-network-fs]",
     "serve": "[--listen ADDR]... [--workers N] [--grace TIME] [--insecure-no-auth] [--create] "
     "[--writable] [--tls-cert F] [--tls-key F] [--client-ca F] [--upstream URL] [--audit-log F] "
     "[--gc-interval TIME] [--jobs] [--allow-host PATTERN]... [--import-root DIR] "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -107,6 +108,17 @@ def test_a_list_with_one_name_twice_ends_the_job_with_the_reason(world: World) -
     assert "nothing downloaded, because its objects were not all listed" in ran.err
 
 
+@pytest.fixture
+def plain_page(world: World) -> Iterator[None]:
+    """A folder that the web server shows as a page, while a test runs: others list the root."""
+    folder = world.program.home.parent / "web/plain"
+    folder.mkdir()
+    (folder / "index.html").write_text("<p>no listing</p>")
+    yield
+    shutil.rmtree(folder)
+
+
+@pytest.mark.usefixtures("plain_page")
 @pytest.mark.parametrize(
     ("source", "code", "status"),
     [("nothing/", "not-found", 9), ("01/", "not-found", 9), ("plain/", "usage", 2)],
@@ -115,8 +127,6 @@ def test_a_source_that_cannot_be_listed_ends_a_job_alike_here_and_there(
     world: World, source: str, code: str, status: int
 ) -> None:
     """D9: the row and its document keep the code of the error."""
-    (world.program.home.parent / "web/plain").mkdir(exist_ok=True)
-    (world.program.home.parent / "web/plain/index.html").write_text("<p>no listing</p>")
     command = ["download", f"{world.source}/{source}", "alike/", "--wait"]
     here = world.program.run(*command)
     there = world.program.run(*command, *world.options)
