@@ -27,7 +27,8 @@ class BatchWriter:
 
     Args:
         store: The store.
-        mends: Prove what the store has already, and store again what is damaged.
+        mends: Prove what the store has already, and store again what is damaged. A store that
+            takes several commits at once lies behind a network, and is not fetched for that.
 
     Attributes:
         stored: Bytes added to the store.
@@ -36,7 +37,7 @@ class BatchWriter:
 
     def __init__(self, store: ObjectStore, *, mends: bool = False) -> None:
         self._store = store
-        self._proved = ProvedReader(store) if mends else None
+        self._proved = ProvedReader(store) if mends and store.commits_at_once == 1 else None
         self._damaged: set[ObjectId] = set()  # reserved ones
         self._most = store.commits_at_once
         self._executor = ThreadPoolExecutor(self._most, thread_name_prefix="commit")

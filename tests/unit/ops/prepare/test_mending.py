@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from casync.fs.scan import Scan
 from casync.fs.source.file import StreamSource
-from casync.ids import Kind, ManifestId
-from casync.objects.codec import Verified
+from casync.ids import Kind, ManifestId, ObjectId
+from casync.objects.codec import Packed, Verified
 from casync.ops.prepare.file import PrepareOptions, prepare
 from casync.ops.prepare.folder import prepare_tree
 from casync.ops.upkeep.verify import verify
-from casync.store.base import Batch, ObjectStore
+from casync.store.base import Absence, Batch, ObjectStore
+from casync.store.memory.store import MemoryStore
 from tests.support.preparing import content_of, noise
 from tests.support.tree_worlds import PARAMS
 
@@ -46,6 +48,25 @@ def test_a_file_mends_its_objects(store: ObjectStore, kind: Kind, workers: int) 
     assert verify(store).faults == []
     assert content_of(store, again.manifest) == DATA
     assert prepare(StreamSource(io.BytesIO(DATA), "a"), store, how).new == 0
+
+
+class Far(MemoryStore):
+    """A store behind a network."""
+
+    commits_at_once = 3
+    read = 0
+
+    def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
+        self.read += kind is Kind.CHUNK
+        return super().get(kind, ids)
+
+
+def test_a_store_behind_a_network_is_not_fetched_to_be_mended() -> None:
+    store = Far()
+    how = PrepareOptions(params=PARAMS, workers=1, reread=True, mend=True)
+    prepare(StreamSource(io.BytesIO(DATA), "a"), store, how)
+    assert prepare(StreamSource(io.BytesIO(DATA), "a"), store, how).new == 0
+    assert store.read == 0
 
 
 def prepared(folder: Path, store: ObjectStore) -> ManifestId:
