@@ -6,13 +6,14 @@ manifest: only its row leads to it, and it stays for as long as its archive does
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
 from casync.ids import ManifestId
 from casync.objects.node import Content
 from casync.store.base import Batch, Committed, ObjectSource
 
-__all__ = ["IndexServer", "IndexedStore"]
+__all__ = ["IndexLister", "IndexServer", "IndexedStore"]
 
 
 @runtime_checkable
@@ -28,6 +29,15 @@ class IndexedStore(ObjectSource, Protocol):
 
     def commit(self, batch: Batch) -> Committed:
         """As `ObjectStore.commit`."""
+        ...
+
+
+@runtime_checkable
+class IndexLister(Protocol):
+    """A store that lists its member indexes."""
+
+    def member_indexes(self) -> Iterator[tuple[bytes, Content]]:
+        """All indexes, each with the content id of its archive, as `member_index` gives them."""
         ...
 
 

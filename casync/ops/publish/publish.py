@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final, NamedTuple
 
 from casync.access.progress import SILENT, Progress
@@ -23,6 +24,7 @@ from casync.ops.publish.member_indexes import indexed_archives
 from casync.ops.publish.place_table import PlaceTable
 from casync.ops.publish.segments import SegmentWriter
 from casync.store.base import ManifestSource
+from casync.store.member_indexes import IndexLister
 
 __all__ = ["DEFAULT_GRACE", "PublishOptions", "Published", "publish", "unpublish"]
 
@@ -214,9 +216,20 @@ def _make_maps(
 
 
 def _lacks_index(site: SiteContents, source: ManifestSource, ident: ManifestId) -> bool:
-    """Whether an index was made of an archive after the map that should have it."""
-    archives = indexed_archives(source, ident)
-    return bool(archives) and not archives <= site.archives(ident)
+    """Whether an index was made of an archive after the map that should have it.
+
+    Nothing is walked if the map has all indexes that the source has.
+    """
+    if not isinstance(source, IndexLister):
+        return False
+    rows = source.member_indexes()
+    first = next(rows, None)
+    if first is None:
+        return False
+    there = site.archives(ident)
+    if all(archive in there for archive, _ in chain([first], rows)):
+        return False
+    return not indexed_archives(source, ident) <= there
 
 
 def _sweep(

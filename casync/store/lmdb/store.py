@@ -42,7 +42,7 @@ from casync.store.lmdb.environment import Environment, Txn
 from casync.store.lmdb.jobs.jobs import LmdbJobs
 from casync.store.lmdb.jobs.upkeep import check_jobs
 from casync.store.lmdb.lmdb_errors import REBUILD
-from casync.store.lmdb.member_indexes import check_index_rows, find_index
+from casync.store.lmdb.member_indexes import check_index_rows, each_index, find_index
 from casync.store.lmdb.meta import read_meta
 from casync.store.lmdb.name_scan import each_name
 from casync.store.lmdb.objects import Objects
@@ -248,6 +248,10 @@ class LmdbStore:
     def member_index(self, archive: bytes) -> Content | None:
         """As `IndexedStore.member_index`."""
         return find_index(self._environment, archive)
+
+    def member_indexes(self) -> Iterator[tuple[bytes, Content]]:
+        """As `IndexLister.member_indexes`."""
+        return each_index(self._environment)
 
     def remembered(self) -> Iterator[RememberedFile]:
         """As `ObjectStore.remembered`."""

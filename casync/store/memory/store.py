@@ -136,6 +136,10 @@ class MemoryStore:
         """As `IndexedStore.member_index`."""
         return self._tables.member_indexes.get(archive)
 
+    def member_indexes(self) -> Iterator[tuple[bytes, Content]]:
+        """As `IndexLister.member_indexes`."""
+        return iter([*self._tables.member_indexes.items()])
+
     # -- Remembered files ---------------------------------------------------------------------
 
     def remembered(self) -> Iterator[RememberedFile]:
