@@ -1,15 +1,15 @@
-"""Walks names in their own order, which that of their keys is not where names are long."""
+"""Walks names in their own order, which long ones do not have by their keys, and versions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from casync.names.name import NameRecord
+from casync.names.name import Name, NameRecord
 from casync.store.lmdb.environment import Environment
-from casync.store.lmdb.rows import decode_name, name_stem
+from casync.store.lmdb.rows import decode_name, name_key, name_stem, version_key
 from casync.store.lmdb.scan import scan
 
-__all__ = ["each_name"]
+__all__ = ["each_name", "name_versions"]
 
 
 def each_name(environment: Environment, prefix: str) -> Iterator[NameRecord]:
@@ -28,3 +28,11 @@ def each_name(environment: Environment, prefix: str) -> Iterator[NameRecord]:
             stem = name_stem(record.name)
             group.append(record)
     yield from sorted(group, key=lambda record: record.name)
+
+
+def name_versions(environment: Environment, name: Name) -> list[NameRecord]:
+    """As `ManifestSource.history`."""
+    length = len(version_key(name, 0))
+    rows = scan(environment, "name_log", prefix=name_key(name) + b"\0")
+    records = [decode_name(value) for key, value in rows if len(key) == length]
+    return [record for record in records if record.name == name]

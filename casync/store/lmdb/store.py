@@ -44,7 +44,7 @@ from casync.store.lmdb.jobs.upkeep import check_jobs
 from casync.store.lmdb.lmdb_errors import REBUILD
 from casync.store.lmdb.member_indexes import check_index_rows, each_index, find_index
 from casync.store.lmdb.meta import read_meta
-from casync.store.lmdb.name_scan import each_name
+from casync.store.lmdb.name_scan import each_name, name_versions
 from casync.store.lmdb.objects import Objects
 from casync.store.lmdb.pending import Pending
 from casync.store.lmdb.pushes import LmdbPushes
@@ -228,17 +228,12 @@ class LmdbStore:
 
     def history(self, name: Name) -> list[NameRecord]:
         """As `ManifestSource.history`."""
-        length = len(version_key(name, 0))
-        rows = scan(self._environment, "name_log", prefix=name_key(name) + b"\0")
-        records = [decode_name(value) for key, value in rows if len(key) == length]
-        return [record for record in records if record.name == name]
+        return name_versions(self._environment, name)
 
     def version(self, name: Name, number: int) -> NameRecord | None:
         """One version of a name; number 0 is the newest."""
-        if number:
-            value = self._get("name_log", version_key(name, number))
-        else:
-            value = self._get("names", name_key(name))
+        row = ("name_log", version_key(name, number)) if number else ("names", name_key(name))
+        value = self._get(*row)
         return decode_name(value) if value is not None else None
 
     def resolve(self, ref: Ref) -> ManifestId:
