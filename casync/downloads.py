@@ -19,13 +19,14 @@ from msgspec.structs import replace
 from casync.errors import CasyncError, NotFoundError, TimedOutError
 from casync.fs.os_errors import read_error
 from casync.fs.paths import StrPath, as_path
-from casync.jobs.address import redacted
+from casync.jobs.address import parse_address, redacted
 from casync.jobs.fault import ObjectFault
 from casync.jobs.item import Item
 from casync.jobs.job import JobRow
 from casync.jobs.object_list import ListedItem, read_object_list
-from casync.jobs.request import given_items, specify
+from casync.jobs.request import given_items, is_listed, specify
 from casync.jobs.spec import JobSpec, SourceKind
+from casync.jobs.template import address_template
 from casync.limits import JOB_CONNECTIONS, MIB
 from casync.objects.chunker import DEFAULT_PARAMS, ChunkerParams
 from casync.ops.download.forecast import PlannedObject, forecast_job
@@ -150,16 +151,34 @@ class DownloadRequest:
             CasyncError: As `casync.ops.download.forecast.forecast_job`.
         """
         with ItemSources(self.spec, access) as sources:
+            self._open(sources)
             yield from forecast_job(self.spec, jobs, sources, self.items)
 
-    def claim(self, store: LmdbStore) -> JobClaim:
+    def claim(self, store: LmdbStore, access: SourceOptions = SourceOptions()) -> JobClaim:
         """Makes the job, or finds an unfinished one that does the same, and claims it.
+
+        Args:
+            store: The store.
+            access: How to reach the source.
 
         Raises:
             LockedError: Another process runs it.
-            CasyncError: The store cannot be written.
+            CasyncError: The source cannot be opened, or the store cannot be written.
         """
+        with ItemSources(self.spec, access) as sources:
+            self._open(sources)
         return start_or_continue(store, self.spec, time.time())
+
+    def _open(self, sources: ItemSources) -> None:
+        """Opens the source, so that a mistake in it leaves no job. Sends no request.
+
+        The folders of a template of this machine may be there or not, each for itself.
+        """
+        address = parse_address(self.spec.source)
+        if self.spec.kind is not SourceKind.TEMPLATE or is_listed(self.spec):
+            sources.root()
+        elif not address.is_local:
+            sources.locate(Item(address_template(address)[0], "", is_url=True))
 
 
 def run_claimed(
@@ -208,7 +227,7 @@ class Job:
     ) -> None:
         with ExitStack() as stack:
             stack.enter_context(request)
-            claim = stack.enter_context(request.claim(store))
+            claim = stack.enter_context(request.claim(store, access))
             self._stack = stack.pop_all()
         self.id = claim.row.id
         self._store = store
@@ -289,7 +308,8 @@ def download(
     Raises:
         UsageError: The request is invalid.
         LockedError: Another process runs the same download.
-        CasyncError: The list cannot be read, or the store cannot be written.
+        CasyncError: The list cannot be read, the source cannot be opened, or the store cannot be
+            written.
     """
     return Job(DownloadRequest(source, dest, options, object_list), store, access, progress)
 

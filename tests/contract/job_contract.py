@@ -200,6 +200,18 @@ class JobContract:
         with store.jobs.claim(claimed.row.id, restart=True) as restarted:
             assert not restarted.stop_requested()
 
+    def test_a_claim_forgets_why_the_job_ended_early(
+        self, store: WholeStore, claimed: JobClaim
+    ) -> None:
+        failed = replace(
+            claimed.row, state=ABORTED, ended=5, failure="no such folder", failure_code="not-found"
+        )
+        store.commit(Batch(job=JobUpdate(failed)))
+        claimed.release()
+        with store.jobs.claim(failed.id, restart=True) as again:
+            assert (again.row.failure, again.row.failure_code) == ("", "")
+            assert store.jobs.find(failed.id) == again.row
+
     # -- Progress -----------------------------------------------------------------------------
 
     def test_names_counters_and_cursor_move_in_one_commit(

@@ -332,8 +332,12 @@ def test_a_plan_has_addresses_as_they_are_requested_and_reasons(
     assert line.split("\t")[2:] == ["n/\u00e9 1?.tar", f"{url}/new%20dir/%C3%A9%201%3F.tar"]
     (program.home / "list").write_text("abc/x\nftp://host/y\n")
     command = ["download", f"{url}/", "n/", "--from", "list", "--dry-run"]
-    assert program.good(*command).lines[1] == "fail\t\tn/y\tftp://host/y\tftp:// is not supported"
-    objects = program.good(*command, "--json").document["objects"]
+    planned = program.run(*command)
+    assert (planned.status, planned.lines[1]) == (
+        3,
+        "fail\t\tn/y\tftp://host/y\tftp:// is not supported",
+    )
+    objects = program.run(*command, "--json").document["objects"]
     assert [each["reason"] for each in objects] == [None, "ftp:// is not supported"]
 
 

@@ -230,7 +230,9 @@ def test_a_server_plans_a_job_and_makes_none(world: World) -> None:
     (world.program.home / "few").write_text("01\n02\nftp://h/x\n03\n")
     listed = ["download", f"{world.source}/", "plan/", "--from", "few", "--dry-run"]
     assert world.program.good(*listed, *world.options, "--part", "2/2").lines == fetch[1:]
-    document = world.program.good(*listed, *world.options, "--json").document
+    planned = world.program.run(*listed, *world.options, "--json")
+    assert (planned.status, planned.problem["code"]) == (3, "partial")
+    document = planned.document
     assert document["more"] is False
     assert [one["action"] for one in document["objects"]] == ["fetch", "fetch", "fail", "fetch"]
     assert document["objects"][2]["reason"]

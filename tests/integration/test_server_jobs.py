@@ -25,6 +25,7 @@ from casync.jobs.fault import ObjectFault, ObjectFaultKind
 from casync.jobs.job import Counts
 from casync.jobs.spec import JobSpec, SourceKind
 from casync.names.token import TokenScope
+from casync.remote.sources.job_sources import JobSources
 from casync.store.base import Batch
 from casync.store.jobs import JobUpdate
 from casync.store.lmdb.namespaces import establish
@@ -343,3 +344,32 @@ def test_a_plan_connects_only_where_a_job_may(store: LmdbStore) -> None:
     for secret in ("me:pw", "abc", "secret"):
         assert secret not in planned.text
     assert len(planned.json()["objects"]) == 10
+
+
+def test_plans_take_turns(app: FastAPI) -> None:
+    jobs = app.state.service.jobs
+    busy = dataclasses.replace(jobs, planning=asyncio.Semaphore(0), wait=0.01)
+    app.state.service.jobs = busy
+    refused = ask(app, "POST", "/v1/jobs/plan", json=JOB)
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "10")
+    assert "too many plans of jobs at once" in refused.text
+    assert ask(app, "POST", "/v1/jobs", json=JOB).status_code == 200
+    app.state.service.jobs = jobs
+    assert ask(app, "POST", "/v1/jobs/plan", json=JOB).status_code == 200
+
+
+@pytest.mark.parametrize(("asked", "allowed"), [(3600.0, 20.0), (5.0, 5.0)])
+def test_a_request_of_a_plan_waits_no_longer_than_the_plan(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch, asked: float, allowed: float
+) -> None:
+    """A source that does not answer keeps a thread, and closing it ends no connect."""
+    seen: list[float] = []
+    whole = SourceRules.open
+
+    def opened(rules: SourceRules, namespace: str, spec: JobSpec) -> JobSources:
+        seen.append(spec.timeout)
+        return whole(rules, namespace, spec)
+
+    monkeypatch.setattr(SourceRules, "open", opened)
+    answer = ask(app, "POST", "/v1/jobs/plan", json=JOB | {"timeout": asked})
+    assert (answer.status_code, seen) == (200, [allowed])

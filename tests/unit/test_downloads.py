@@ -81,16 +81,23 @@ def test_a_mistake_is_an_error_at_once(store: LmdbStore) -> None:
     assert list(store.jobs.rows()) == []
 
 
-@pytest.mark.parametrize(
-    ("path", "message"), [("a", "there is no file {}/a"), ("b/c", "there is no folder {}/b")]
-)
 @pytest.mark.parametrize("scheme", ["", "file://"])
 def test_a_missing_file_of_this_machine_is_said_to_be_one(
-    store: LmdbStore, tmp_path: Path, scheme: str, path: str, message: str
+    store: LmdbStore, tmp_path: Path, scheme: str
 ) -> None:
-    row = casync.download(f"{scheme}{tmp_path}/{path}", "name", store).wait()
+    row = casync.download(f"{scheme}{tmp_path}/a", "name", store).wait()
     (fault,) = store.jobs.faults(row.id)
-    assert fault.message == message.format(tmp_path)
+    assert fault.message == f"there is no file {tmp_path}/a"
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_missing_folder_of_this_machine_leaves_no_job(
+    store: LmdbStore, tmp_path: Path, scheme: str
+) -> None:
+    for path in ("b/c", "b/"):
+        with pytest.raises(NotFoundError, match=f"there is no folder {tmp_path}/b"):
+            casync.download(f"{scheme}{tmp_path}/{path}", "name", store)
+    assert list(store.jobs.rows()) == []
 
 
 @pytest.mark.parametrize(

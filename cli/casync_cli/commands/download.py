@@ -129,6 +129,7 @@ def run(
 ) -> None:
     """Runs the command."""
     from casync.downloads import DownloadOptions, DownloadRequest
+    from casync.jobs.address import parse_address
     from casync.limits import JOB_CONNECTIONS, MAX_JOB_CONNECTIONS
     from casync.objects.chunker import DEFAULT_PARAMS, ChunkerParams
 
@@ -155,7 +156,8 @@ def run(
         if chunk_size is None
         else ChunkerParams.from_average(parse_size(chunk_size)),
     )
-    is_served = invocation.asks_server(source, unused=("retry_for",))  # a job tries by itself
+    reached = source if "://" in source else str(parse_address(source))
+    is_served = invocation.asks_server(reached, unused=("retry_for",))  # a job tries by itself
     listed = None if object_list is None else _list_file(object_list)
     address = source if is_served else _source(source, is_listed=listed is not None)
     with DownloadRequest(address, _dest(dest), options, listed) as request:
@@ -176,7 +178,7 @@ def run(
             return
         with (
             invocation.open_store(create=True, allow_network_fs=allow_network_fs) as store,
-            request.claim(store) as claim,
+            request.claim(store, invocation.source_options(request.spec.source)) as claim,
         ):
             run_here(invocation, store, claim, request.items, interval=interval, only_summary=wait)
 

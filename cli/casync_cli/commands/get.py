@@ -73,11 +73,12 @@ def run(
     label = None if name is None else parse_name(name)
     options = PrepareOptions(name=label, reread=reread, mend=reread)
     access = invocation.source_options(url)
-    invocation.resume = "Run the same command again; stored content is not stored again."
+    invocation.resume = "The same command starts over; a `casync download` can be continued."
     with invocation.open_store(create=True, allow_network_fs=allow_network_fs) as store:
         with invocation.progress() as progress:
             got = sources.get(url, store, options, access=access, progress=progress)
         outcome: str | None = None
+        invocation.resume = "Run the same command again: the object is in the store."
         if target is not None:
             with invocation.progress() as progress:
                 pulled = api.pull(got.manifest.hex(), target, store=store, progress=progress)

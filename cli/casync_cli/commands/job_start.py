@@ -36,7 +36,7 @@ def run(
     """Runs the command."""
     invocation = invocation_of(ctx)
     interval = parse_progress_interval(progress_interval)
-    if invocation.asks_server():
+    if invocation.remote.server and invocation.asks_server():
         with invocation.jobs_client() as client:
             row = find_job(client, ident)
             _refuse_finished(row)
@@ -46,6 +46,7 @@ def run(
     with invocation.open_store() as store:
         row = find_job(store.jobs, ident)
         _refuse_finished(row)
+        invocation.asks_server(row.spec.source, unused=("retry_for",))  # as of its download
         with store.jobs.claim(row.id, restart=True) as claim:
             run_here(invocation, store, claim, None, interval=interval, only_summary=wait)
 

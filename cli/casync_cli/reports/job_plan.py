@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
+from casync.errors import PartialError
 from casync.sizes import format_count, format_size
 from casync_cli.columns import Column, sizes
 
@@ -48,6 +49,9 @@ def report_job_plan(
         spec: What the job does.
         plan: Its objects, then the names to remove.
         more: Whether it goes on behind these.
+
+    Raises:
+        PartialError: Some objects cannot be fetched.
     """
     listing = output.listing(
         Column("action", 6), sizes("size"), Column("name"), Column("source"), Column("reason")
@@ -87,3 +91,8 @@ def report_job_plan(
         output.say("; ".join(said) or "nothing to do")
     if more:
         output.say("This is the beginning: a server plans no more than one answer of it can hold.")
+    if counts["fail"]:
+        raise PartialError(
+            f"{counts['fail']} of {format_count(sum(counts.values()), 'object')} would fail",
+            next_step="The plan has the reasons.",
+        )
