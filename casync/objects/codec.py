@@ -10,6 +10,7 @@ carries a size, and allocates what the frame claims.
 
 from __future__ import annotations
 
+import threading
 from array import array
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
@@ -154,7 +155,7 @@ class Packer:
     def _encode(self, plains: Sequence[Buffer]) -> list[Buffer]:
         if not plains:
             return []
-        if not hasattr(self._zstd, "multi_compress_to_buffer"):  # zstandard without its C part
+        if not hasattr(_decoder.zstd, "multi_compress_to_buffer"):  # zstandard without its C part
             frames: Any = [self._zstd.compress(plain) for plain in plains]
         else:
             threads = min(self._threads, 1 + len(plains) // _PLAINS_A_THREAD)
@@ -213,11 +214,18 @@ def _check_frame(packed: Packed) -> None:
         raise MalformedError("zstd payload that is not exactly one frame")
 
 
-class Unpacker:
-    """Decodes and proves payloads. Not shared between threads."""
+class _Decoder(threading.local):
+    """Decodes frames in one thread. To make one takes longer than to read a small file."""
 
     def __init__(self) -> None:
-        self._zstd = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES)
+        self.zstd = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES)
+
+
+_decoder: Final = _Decoder()
+
+
+class Unpacker:
+    """Decodes and proves payloads. Costs nothing to make, and threads may share it."""
 
     def decode(self, packed: Packed) -> bytes:
         """The plain bytes, of exactly `packed.length`, not yet compared with the id.
@@ -232,7 +240,7 @@ class Unpacker:
             return bytes(payload)
         try:
             _check_frame(packed)
-            return self._zstd.decompress(
+            return _decoder.zstd.decompress(
                 payload, max_output_size=packed.length, allow_extra_data=False
             )
         except zstandard.ZstdError as error:
@@ -265,14 +273,16 @@ class Unpacker:
         Raises:
             MalformedError: As `decode`, for any of them.
         """
-        if not frames or not hasattr(self._zstd, "multi_decompress_to_buffer"):
+        if not frames or not hasattr(_decoder.zstd, "multi_decompress_to_buffer"):
             return [self.decode(packed) for packed in frames]
         lengths = array("Q", [packed.length for packed in frames]).tobytes()
         payloads: Any = [packed.payload for packed in frames]
         try:
             for packed in frames:
                 _check_frame(packed)
-            found: Any = self._zstd.multi_decompress_to_buffer(payloads, decompressed_sizes=lengths)
+            found: Any = _decoder.zstd.multi_decompress_to_buffer(
+                payloads, decompressed_sizes=lengths
+            )
         except (zstandard.ZstdError, ValueError) as error:  # the latter of an empty payload
             raise MalformedError(f"broken zstd frame: {error}") from error
         return (memoryview(found[number]) for number in range(len(found)))

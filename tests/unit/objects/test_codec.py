@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import resource
 import struct
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ import zstandard
 from casync.errors import DamagedObjectError, MalformedError, UsageError
 from casync.ids import Buffer, Kind, chunk_id, object_id
 from casync.limits import MAX_CHUNK_SIZE, MAX_MANIFEST_BYTES, MAX_NODE_BYTES, MIB
+from casync.objects import codec
 from casync.objects.codec import Codec, Packed, Packer, Unpacker, Verified
 
 PLAIN = b"a line of text\n" * 100
@@ -303,11 +305,36 @@ def test_one_wrong_object_leaves_the_others_of_its_batch(change: dict[str, objec
 
 
 def test_many_without_the_call_for_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    unpacker = Unpacker()
-    fewer = SimpleNamespace(decompress=unpacker._zstd.decompress)
-    monkeypatch.setattr(unpacker, "_zstd", fewer)
+    fewer = SimpleNamespace(decompress=codec._decoder.zstd.decompress)
+    monkeypatch.setattr(codec._decoder, "zstd", fewer)
     packed = [Packer().pack_new(Kind.CHUNK, plain) for plain in (PLAIN, b"x")]
-    assert unpacker.unpack_chunks(packed) == [PLAIN, b"x"]
+    assert Unpacker().unpack_chunks(packed) == [PLAIN, b"x"]
+
+
+def test_a_thread_makes_one_decoder_for_all_it_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some processors, virtual ones above all, take longer to make it than to read a small file."""
+    made: list[int] = []
+    make = zstandard.ZstdDecompressor
+
+    def counted(*, max_window_size: int) -> zstandard.ZstdDecompressor:
+        made.append(threading.get_ident())
+        return make(max_window_size=max_window_size)
+
+    monkeypatch.setattr(zstandard, "ZstdDecompressor", counted)
+    packed = [Packer().pack_new(Kind.CHUNK, PLAIN * n) for n in range(1, 50)]
+    shared, found = Unpacker(), dict[int, bytes]()
+
+    def read() -> None:
+        for number, one in enumerate(packed):
+            found[number] = shared.decode(one) + Unpacker().decode(one)
+
+    threads = [threading.Thread(target=read) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {number: PLAIN * 2 * (number + 1) for number in range(len(packed))}
+    assert len(made) == 3
 
 
 @pytest.mark.parametrize("level", [1, 19])
