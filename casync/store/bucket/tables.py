@@ -84,6 +84,7 @@ _SHARED_META: Final = frozenset({b"quota", b"collected"})
 _META: Final = "meta"
 _HEAD_KEY: Final = b"head"
 _VERSION_KEY: Final = b"version"
+_NUMBER_KEY: Final = b"number"
 _SESSION_KEY: Final = b"s\0"
 _PART: Final = struct.Struct(f">{SESSION_BYTES}sI")
 _SEGMENT: Final = struct.Struct(f"<{SESSION_BYTES}sII")
@@ -162,13 +163,19 @@ def find_segment(txn: Txn, databases: _Databases, number: int) -> SegmentSize | 
 
 
 def number_of(txn: Txn, databases: _Databases, segment: SegmentSize) -> int:
-    """The number of a segment on this host; a new one gets the next."""
+    """The number of a segment on this host; a new one gets the next.
+
+    No number is used twice: a collection knows segments by them, from one transaction to another.
+    """
     key = part_key(segment.part)
     value = txn.get(key, db=databases[_NUMBERS])
     if value is not None:
         return decode_number(value)
     cursor = txn.cursor(databases[_SEGMENTS])
     number = decode_number(cursor.key()) + 1 if cursor.last() else 0
+    free = txn.get(_NUMBER_KEY, db=databases[_HEAD])
+    number = max(number, decode_number(free) if free is not None else 0)
+    txn.put(_NUMBER_KEY, number_key(number + 1), db=databases[_HEAD])
     row = _SEGMENT.pack(*segment.part, segment.size)
     txn.put(number_key(number), row, db=databases[_SEGMENTS])
     txn.put(key, number_key(number), db=databases[_NUMBERS])
