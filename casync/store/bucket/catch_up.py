@@ -77,6 +77,8 @@ class CatchUp:
             self._write(partial(self._check, before))  # before anything is fetched
             with self._files(runs) as files:
                 self._check_lineage(files, head, before)
+                self._write(partial(self._begin, head, before))
+                before = before._replace(applying=head)
                 load = RunLoad(files, self._environment.databases, whole=whole)
                 for step in load.steps():
                     self._write(partial(self._apply, step, before))
@@ -95,6 +97,11 @@ class CatchUp:
         for step in load.steps():
             step(txn)
         self._finish(load, head, before, txn)
+
+    def _begin(self, head: BucketHead, before: Standing, txn: Txn) -> None:
+        """Notes what is begun: a bucket that is rolled back then has less than these tables."""
+        self._check(before, txn)
+        put_standing(txn, self._environment.databases, before._replace(applying=head))
 
     def _apply(self, step: Callable[[Txn], None], before: Standing, txn: Txn) -> None:
         self._check(before, txn)
@@ -115,14 +122,15 @@ class CatchUp:
         Raises:
             DamagedStoreError: It does.
         """
-        changes = (change for file in files for change in file.changes)
-        if before.head is not None and not continues(head, before.head, changes):
+        changes = [change for file in files for change in file.changes] if before.seen else []
+        if not all(continues(head, seen, changes) for seen in before.seen):
             raise self._rolled_back(head, before)
 
     def _rolled_back(self, head: BucketHead, before: Standing) -> DamagedStoreError:
-        was = f"was at {before.version} before"
-        if head.version >= before.version:
-            was = f"has lost what this host saw at version {before.version}"
+        version = max([before.version, *(seen.version for seen in before.seen)])
+        was = f"was at {version} before"
+        if head.version >= version:
+            was = f"has lost what this host saw at version {version}"
         return DamagedStoreError(
             f"{self._state.place} is at version {head.version}, but {was}: it was rolled back",
             next_step=f"If that was intended, remove {self._environment.path}.",

@@ -155,7 +155,7 @@ class BucketEnvironment(Environment):
         """Brings the tables to a given head, or to the one that there is."""
         standing = self._standing()
         head = given or self._heads.look()  # after the tables, which other processes move on, too
-        if standing.head != head:
+        if standing != Standing(head, head.version):
             if given is not None and not standing.may_become(head):
                 raise HeadMovedError("another process has moved the tables on")
             self._catch_up.bring(head, standing)

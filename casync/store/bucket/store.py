@@ -234,7 +234,8 @@ def _adopt(environment: BucketEnvironment, store_id: bytes) -> None:
     meta = environment.databases["meta"]
 
     def write(txn: Txn) -> None:
-        if read_standing(txn, environment.databases).version == 0:
+        standing = read_standing(txn, environment.databases)
+        if standing.version == 0 and not standing.seen:
             write_meta(txn, meta, store_id, FIRST_GENERATION)
         elif read_meta(txn, meta, environment.path).store_id != store_id:
             raise DamagedStoreError(

@@ -83,6 +83,7 @@ _SHARED: Final = frozenset(
 _SHARED_META: Final = frozenset({b"quota", b"collected"})
 _META: Final = "meta"
 _HEAD_KEY: Final = b"head"
+_APPLYING_KEY: Final = b"applying"
 _VERSION_KEY: Final = b"version"
 _NUMBER_KEY: Final = b"number"
 _SESSION_KEY: Final = b"s\0"
@@ -93,31 +94,56 @@ _Databases = Mapping[str, lmdb._Database]
 
 
 class Standing(NamedTuple):
-    """Where the tables stand: the last head that they were brought to, and their version."""
+    """Where the tables stand: the last head that they were brought to, and their version.
+
+    Attributes:
+        head: That head; None before the first one.
+        version: Its version.
+        applying: The head that they are being brought to in steps: they may have rows of it.
+    """
 
     head: BucketHead | None
     version: int
+    applying: BucketHead | None = None
+
+    @property
+    def seen(self) -> list[BucketHead]:
+        """The heads of which the tables may have rows."""
+        return [head for head in (self.head, self.applying) if head is not None]
 
     def may_become(self, head: BucketHead) -> bool:
         """Whether another head may follow, one that was read after this.
 
         It may have the same version while a process is applying the runs of that head.
         """
+        if self.applying is not None and head.version < self.applying.version:
+            return False
         is_applying = self.head is None or self.head.version < self.version
         return self.version < head.version or (self.version == head.version and is_applying)
 
 
 def read_standing(txn: Txn, databases: _Databases) -> Standing:
     """Where the tables stand."""
-    data = txn.get(_HEAD_KEY, db=databases[_HEAD])
     version = txn.get(_VERSION_KEY, db=databases[_HEAD])
-    head = decode_head(bytes(data)) if data is not None else None
-    return Standing(head, decode_number(version) if version is not None else 0)
+    return Standing(
+        _read_head(txn, databases, _HEAD_KEY),
+        decode_number(version) if version is not None else 0,
+        _read_head(txn, databases, _APPLYING_KEY),
+    )
+
+
+def _read_head(txn: Txn, databases: _Databases, key: bytes) -> BucketHead | None:
+    data = txn.get(key, db=databases[_HEAD])
+    return decode_head(bytes(data)) if data is not None else None
 
 
 def put_standing(txn: Txn, databases: _Databases, standing: Standing) -> None:
     """Notes where the tables stand."""
     txn.put(_VERSION_KEY, number_key(standing.version), db=databases[_HEAD])
+    if standing.applying is not None:
+        txn.put(_APPLYING_KEY, encode_head(standing.applying), db=databases[_HEAD])
+    else:
+        txn.delete(_APPLYING_KEY, db=databases[_HEAD])
     if standing.head is not None:
         txn.put(_HEAD_KEY, encode_head(standing.head), db=databases[_HEAD])
         generation = encode_number(standing.head.generation)

@@ -71,7 +71,7 @@ def try_out(
         HeadMovedError: They stand elsewhere.
         CasyncError: The action raised it.
     """
-    if read_standing(txn, databases).head != head:
+    if read_standing(txn, databases) != Standing(head, head.version):
         raise HeadMovedError("another process of this host was faster")
     recorder = Recorder(txn, databases)
     result = action(recorder.txn)

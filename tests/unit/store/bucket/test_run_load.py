@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 
 from casync.bucket.keys import SessionPart
 from casync.bucket.run import RunRow, SegmentSize, encode_run
 from casync.bucket.run_columns import GONE
-from casync.errors import MalformedError
+from casync.errors import DamagedStoreError, MalformedError
 from casync.ids import Kind
 from casync.limits import RUNS_OF_A_LEVEL
 from casync.names.name import parse_ref
@@ -24,7 +25,7 @@ from tests.contract.store_contract import noise, put_manifest
 from tests.contract.whole_store import Clock
 from tests.large.many_chunks import make
 from tests.support.memory_storage import MemoryStorage
-from tests.unit.store.bucket.test_hosts import NOW, Hosts, state
+from tests.unit.store.bucket.test_hosts import NOW, Hosts, sound, state
 
 
 @pytest.fixture
@@ -90,6 +91,43 @@ def test_a_host_that_was_killed_between_steps_begins_them_again(
                 hosts.open(path=path).close()
         busy(one, 200)
         assert state(hosts.open(path=path)) == state(one)
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+@pytest.mark.parametrize("commits", [0, 1, RUNS_OF_A_LEVEL])
+def test_rows_of_a_state_that_a_bucket_has_lost_again_are_never_relied_on(
+    hosts: Hosts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_new: bool, commits: int
+) -> None:
+    """A host was killed while it applied them; then the bucket was rolled back, or made anew."""
+    one, path = hosts.open(), tmp_path / "killed"
+    if not is_new:
+        busy(one, 0)
+        hosts.open(path=path).close()
+    earlier = dict(hosts.storage.objects) if not is_new else {}
+    busy(one, 100)
+    whole, left = CatchUp._apply, 5
+
+    def apply(self: CatchUp, *arguments: object) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise Killed
+        whole(self, *arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CatchUp, "_apply", apply)
+        with pytest.raises(Killed):
+            hosts.open(path=path)
+    hosts.storage.objects.clear()
+    hosts.storage.objects.update(earlier)
+    other = hosts.open()
+    for number in range(commits):
+        put_manifest(other, noise(700, number), "other")
+    with pytest.raises(DamagedStoreError, match=r"rolled back|another store"):
+        hosts.open(path=path)
+    rmtree(path)
+    put_manifest(hosts.open(path=path), noise(800, 100), "again")
+    assert sound(hosts.open())
 
 
 def test_a_store_of_many_chunks_is_read_to_the_last(hosts: Hosts, tmp_path: Path) -> None:
