@@ -244,7 +244,7 @@ def job_row(item: JobItem) -> JobRow:
     try:
         if item.skipped_cnt > item.finished_cnt:
             raise ValueError("more objects were skipped than are here")
-        spec = job_spec(item.request)
+        spec = replace(job_spec(item.request), served=True)
         counts = Counts(
             finished=item.finished_cnt - item.skipped_cnt,
             skipped=item.skipped_cnt,

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, TextIO
 
 from casync.errors import NoNameError, UsageError
 from casync.fs.os_errors import read_error
-from casync.jobs.address import redacted
 from casync_cli.environment import Variables, aws_files
 from casync_cli.outages import Outages
 from casync_cli.output import Output
@@ -201,8 +200,7 @@ class Invocation:
 
     def job_command(self, words: str) -> str:
         """A command about jobs as the user can repeat it: `casync job WORDS`, with its server."""
-        server = "".join(f" --server {redacted(url)}" for url in self.remote.server)
-        return f"casync job {words}{server}"
+        return " ".join((f"casync job {words}", *self.remote.repeated()))
 
     def shown_ids(self, source: ManifestSource, *, is_local: bool | None = None) -> ShowId:
         """How listings show the hashes of `source`: short for people, if it is the local store.

@@ -136,6 +136,8 @@ def run_here(
 
     keep_freed_memory()
     output, row = invocation.output, claim.row
+    again = invocation.job_command(f"start {row.id}")
+    invocation.resume = f"The same command, or `{again}`, continues it."
     output.outlive_reader()
     # The job repeats requests itself, and shows what it does.
     access = replace(invocation.source_options(claim.spec.source), watch=None)
@@ -148,7 +150,6 @@ def run_here(
     elif not isinstance(screen, JobBars):
         monitor = f"casync job show {row.id} --progress"
         output.say(f"Run `{monitor}` to monitor the progress of downloading.")
-    invocation.resume = f"The same command, or `casync job start {row.id}`, continues it."
     pause = _BAR_SECONDS if isinstance(screen, JobBars) else interval
     try:
         with JobMeter(screen, output.say, pause) as meter:
@@ -190,6 +191,8 @@ def run_there(
         CasyncError: As `wait_for_job`.
     """
     output = invocation.output
+    monitor = invocation.job_command(f"show {row.id} --progress")
+    invocation.resume = f"The job goes on; `{monitor}` shows it."
     output.outlive_reader()
     waits = only_summary or bool(invocation.common.progress)
     if not output.json_mode:
@@ -204,7 +207,6 @@ def run_there(
     if output.json_mode:
         status = status_of(row, is_running=client.is_running(row.id))
         output.document(JOB_SCHEMA, job_fields(row, status))
-    monitor = invocation.job_command(f"show {row.id} --progress")
     output.say(f"Run `{monitor}` to monitor the progress of downloading.")
 
 

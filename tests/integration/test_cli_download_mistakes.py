@@ -104,3 +104,19 @@ def test_a_get_that_is_interrupted_says_what_continues(program: Program) -> None
         assert process.returncode == 130
         said = "interrupted. The same command starts over; a `casync download` can be continued."
         assert said in err.decode()
+
+
+def test_what_continues_a_download_has_the_options_that_reach_its_source(
+    program: Program, tmp_path: Path
+) -> None:
+    """D12."""
+    ca = make_authority(tmp_path / "an authority")
+    with (
+        held_server({"x": bytes(10_000_000)}) as server,
+        program.start("download", f"{server.url}/x", "x", "--ca", ca) as process,
+    ):
+        assert process.stdout is not None
+        ident = process.stdout.readline().decode().strip()  # the next step is known by then
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert f"`casync job start {ident} --ca '{ca}'`, continues it" in err.decode()

@@ -54,7 +54,7 @@ def test_a_download_runs_on_the_server_and_the_command_returns(world: World) -> 
     made = world.program.good("download", template, "set/", *world.options)
     (ident,) = made.lines
     assert ID.fullmatch(ident)
-    monitor = f"casync job show {ident} --progress --server {world.options[1]}"
+    monitor = f"casync job show {ident} --progress {' '.join(world.options)}"
     assert f"Run `{monitor}` to monitor" in made.err
     waited = world.program.good("job", "wait", ident[4:8], *world.options)
     assert "Done: 10 files downloaded, skipped: 0, errors: 0" in waited.err

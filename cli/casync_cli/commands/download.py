@@ -128,12 +128,13 @@ def run(
     allow_network_fs: AllowNetworkFs = False,
 ) -> None:
     """Runs the command."""
+    invocation = invocation_of(ctx)
+    invocation.resume = "Run the same command again."
     from casync.downloads import DownloadOptions, DownloadRequest
     from casync.jobs.address import parse_address
     from casync.limits import JOB_CONNECTIONS, MAX_JOB_CONNECTIONS
     from casync.objects.chunker import DEFAULT_PARAMS, ChunkerParams
 
-    invocation = invocation_of(ctx)
     interval = parse_progress_interval(progress_interval)
     many = max_conns or conns
     share, shares = (1, 1) if part is None else parse_part(part)

@@ -48,13 +48,14 @@ def run(
     allow_network_fs: AllowNetworkFs = False,
 ) -> None:
     """Runs the command."""
+    invocation = invocation_of(ctx)
+    invocation.resume = "The same command starts over; a `casync download` can be continued."
     from casync import api, sources
     from casync.jobs.address import parse_address
     from casync.names.name import parse_name
     from casync.ops.prepare.file import PrepareOptions
     from casync.ops.pull.file import Pulled
 
-    invocation = invocation_of(ctx)
     address = parse_address(url)
     if not address.scheme:
         raise UsageError(
@@ -73,7 +74,6 @@ def run(
     label = None if name is None else parse_name(name)
     options = PrepareOptions(name=label, reread=reread, mend=reread)
     access = invocation.source_options(url)
-    invocation.resume = "The same command starts over; a `casync download` can be continued."
     with invocation.open_store(create=True, allow_network_fs=allow_network_fs) as store:
         with invocation.progress() as progress:
             got = sources.get(url, store, options, access=access, progress=progress)

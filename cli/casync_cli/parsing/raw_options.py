@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import shlex
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, fields
 from typing import Final
 
 from casync.errors import UsageError
+from casync.jobs.address import redacted
 
 __all__ = ["CommonOptions", "RemoteOptions"]
 
 
 _OF_ANY_SOURCE: Final = frozenset({"ca", "proxy", "proxy_auth", "retry_for"})
 """Fields of `RemoteOptions` that are for any source of a URL, too."""
+_REACHING: Final = ("token_file", "ca", "insecure", "insecure_http", "proxy", "proxy_auth")
+"""Fields of `RemoteOptions` without which the same server may not be reached."""
 
 
 @dataclass
@@ -42,6 +46,18 @@ class RemoteOptions:
     limit: str | None = None
     connections: str | None = None
     retry_for: str | None = None
+
+    def repeated(self) -> Iterator[str]:
+        """What reaches the same server again, as words for a shell."""
+        for url in self.server:
+            yield f"--server {redacted(url)}"
+        for key in _REACHING:
+            value = getattr(self, key)
+            option = f"--{key.replace('_', '-')}"
+            if value is True:
+                yield option
+            elif value:
+                yield f"{option} {shlex.quote(value)}"
 
     def asks_server(self, source: str = "", unused: Collection[str] = ()) -> bool:
         """Whether a server is on the command line.

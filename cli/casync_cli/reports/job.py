@@ -278,6 +278,8 @@ def _headline(row: JobRow, status: str, command: Callable[[str], str]) -> str:
         return done_text(row)
     if status == RUNNING:
         return f"Download progress: {count_text(row)}"
+    if status == QUEUED and row.spec.served and not lacks_list(row):
+        return "Download not started yet. The server starts it when it is its turn"
     if status == QUEUED and not lacks_list(row):
         return f"Download not started yet. `{command(f'start {row.id}')}` starts it"
     if status == QUEUED:

@@ -66,7 +66,7 @@ def test_a_request_carries_everything_that_a_job_does() -> None:
 def test_a_job_is_the_same_after_the_wire() -> None:
     sent = encode_document(job_item(ROW, is_running=True))
     item = decode_document(sent, JobItem)
-    assert job_row(item) == ROW
+    assert job_row(item) == replace(ROW, spec=replace(ROW.spec, served=True))
     for kept in ("finished_cnt", "skipped_cnt", "error_cnt", "scheduled_cnt", "total"):
         assert kept in json.loads(sent)
     assert item.finished_cnt == 5

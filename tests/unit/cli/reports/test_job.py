@@ -22,6 +22,7 @@ from casync_cli.reports.job import (
     status_of,
 )
 from casync_cli.reports.job_end import raise_for
+from msgspec.structs import replace
 
 from casync.errors import CasyncError, NotFoundError, PartialError, StoppedError
 from casync.jobs.fault import ObjectFault, ObjectFaultKind
@@ -143,6 +144,12 @@ def test_a_job_that_does_not_run_says_how_to_go_on(row: JobRow, alive: bool, wor
 def test_a_job_that_was_not_started_is_started_by_hand() -> None:
     text = printed(job_row(state=JobState.QUEUED), alive=False)
     assert text == f"Download not started yet. `casync job start {IDENT}` starts it\n"
+
+
+def test_a_job_of_a_server_is_started_by_it() -> None:
+    row = job_row(state=JobState.QUEUED)
+    text = printed(replace(row, spec=replace(row.spec, served=True)), alive=False)
+    assert text == "Download not started yet. The server starts it when it is its turn\n"
 
 
 @pytest.mark.parametrize(
