@@ -7,6 +7,7 @@ the disk, and an eighth for each store.
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import time
 from dataclasses import replace
@@ -53,6 +54,7 @@ def measure(bench: Bench) -> None:
         with where.origin.serving(ours, place) as server:
             task = Task(new.stem, server.url, out, mode=Mode.IN_PLACE)
             command = patient(telling(ours.pull(task, place)), bench)
+            os.sync()  # else the pull waits until the disk has what the corpus wrote
             bench.measure(SPARSE, ours, command, where, sample=True, after=received)
         bench.sheet.add(SPARSE, ours.name, changed=changed)
         assert digest(out) == wanted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import ssl
 import threading
@@ -9,7 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from httptools import HttpResponseParser
 
 import casync
 from casync.errors import RemoteError, StoppedError, UnreachableError, UsageError
@@ -71,6 +74,26 @@ class TestRequests:
         with RemoteClient(peer.url + "/mirror/one/") as client, pytest.raises(RemoteError):
             client.stat(Kind.CHUNK, IDS)
         assert peer.seen[0].target == "/mirror/one/v1/objects/stat"
+
+    def test_no_request_or_answer_outlives_its_exchange(self, peer: Peer) -> None:
+        """Cycles would keep both until Python looks for cycles, which is rare: megabytes."""
+
+        def exchanges() -> int:
+            kept = (httpx.Response, httpx.Request, HttpResponseParser)
+            return sum(isinstance(thing, kept) for thing in gc.get_objects())
+
+        with connect(peer) as client:
+            proved(client)
+            gc.collect()
+            before = exchanges()
+            gc.disable()
+            try:
+                proved(client)
+                client.stat(Kind.CHUNK, IDS)
+                client.info()
+                assert exchanges() == before
+            finally:
+                gc.enable()
 
     def test_one_connection_serves_many_requests(self, peer: Peer) -> None:
         with connect(peer) as client:

@@ -186,6 +186,7 @@ class HttpResponse:
         release, self._release = self._release, None
         if release is not None:
             events = self._events
+            del events.parser  # it calls `events`: a cycle, which would keep the body for long
             release(events.ended and events.keeps and not events.surplus and not events.pieces)
 
     def _feed(self, data: bytes | memoryview) -> None:

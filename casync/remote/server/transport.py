@@ -344,6 +344,8 @@ class Body:
     def close(self) -> None:
         """Ends the exchange. Closes the connection unless the body was read to its end."""
         self._response.close()
+        # httpx binds the stream to the answer: a cycle, which would keep both bodies for long.
+        self._response.stream = httpx.ByteStream(b"")
 
 
 def _field(response: httpx.Response, name: bytes) -> str | None:
