@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 from pathlib import Path
@@ -58,6 +59,25 @@ def test_what_is_read_again_heals_a_store(program: Program) -> None:
             program.good(*command, "--reread")
             program.good("verify")
     assert program.good("cat", "vm").out == DATA
+
+
+def test_what_a_download_brought_is_mended_by_its_address(program: Program) -> None:
+    """As docs/DOWNLOADS.md says: the same download skips what is damaged."""
+    os.utime(program.home / "file", (1_600_000_000, 1_600_000_000))
+    with http_server(program.home) as url:
+        command = ["download", f"{url}/file", "set/"]
+        program.good(*command)
+        damage(program)
+        found = program.run("verify")
+        assert (found.status, "set/file" in found.text) == (4, True)
+        program.good(*command)
+        assert program.run("verify").status == 4
+        (planned,) = program.good(*command, "--dry-run").lines
+        action, _, name, address = planned.split("\t")
+        assert (action, name) == ("ask", "set/file")
+        program.good("get", "--reread", address)
+        program.good("verify")
+    assert program.good("cat", "set/file").out == DATA
 
 
 def test_repair_fetches_what_is_damaged(program: Program) -> None:
