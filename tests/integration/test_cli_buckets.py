@@ -62,6 +62,20 @@ def test_a_cache_that_cannot_be_written_says_where_to_put_it(
     assert "set XDG_CACHE_HOME to a folder that is" in refused.err
 
 
+def test_a_namespace_needs_a_store_that_create_makes(program: Program, tmp_path: Path) -> None:
+    address = f"file://{tmp_path}/empty"
+    tokens = ("--tokens", tmp_path / "tokens", "--store", address)
+    program.good("token", "new", "--create", "--store", tmp_path / "tokens")
+    refused = program.run("token", "new", "--namespace", "acme", *tokens)
+    assert refused.status == 9
+    assert f"no store at {address}" in refused.err
+    assert "`token new --create`" in refused.err
+    program.good("token", "new", "--namespace", "acme", "--create", *tokens)
+    program.good("token", "new", "--namespace", "other", *tokens)
+    program.good("prepare", "--store", f"{address}/namespaces/acme", stdin=b"theirs")
+    assert program.good("ls", "--store", address).lines == []
+
+
 def test_another_machine_reads_and_writes_the_same_bucket(
     program: Program, bucket: str, tmp_path: Path
 ) -> None:
@@ -146,7 +160,7 @@ def test_downloads_are_jobs_of_the_bucket_on_every_machine(
 def test_there_is_no_store_where_none_was_made(program: Program, tmp_path: Path) -> None:
     refused = program.run("ls", "--store", f"file://{tmp_path}/none")
     assert refused.status == 9
-    assert f"no store at file://{tmp_path}/none. `casync prepare` makes one" in refused.err
+    assert f"no store at file://{tmp_path}/none. `prepare`, `serve --writable` and " in refused.err
 
 
 @pytest.mark.parametrize(

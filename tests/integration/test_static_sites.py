@@ -113,6 +113,19 @@ def signed(url: str, method: str = "GET") -> urllib.request.Request:
     return request
 
 
+def test_names_that_are_removed_are_said(program: Program, tmp_path: Path) -> None:
+    for content in (b"first", b"second"):
+        program.good("prepare", "--name", "vm", stdin=content)
+    site = tmp_path / "removed"
+    program.good("publish", "vm", site, "--history", "2")
+    dry = program.good("publish", "--remove", "vm", site, "--dry-run")
+    assert dry.err.startswith("vm: 2 versions would be removed\n")
+    done = program.good("publish", "--remove", "vm", site)
+    assert done.err.startswith("vm: 2 versions removed\n")
+    assert "sent" not in dry.err + done.err
+    assert "wait for the grace" in done.err
+
+
 def test_a_site_in_s3_is_published_and_pulled(
     program: Program, reader: Program, tmp_path: Path
 ) -> None:

@@ -67,7 +67,7 @@ def _marked(storage: ObjectStorage, stored: StoredObject | None) -> bytes:
     if stored is None:
         raise NoStoreError(
             f"no store at {storage.place}",
-            next_step="`casync prepare` makes one, and so does `serve --writable`.",
+            next_step="`prepare`, `serve --writable` and `token new --create` make one.",
         )
     try:
         marker = decode_marker(stored.data)

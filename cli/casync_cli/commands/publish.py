@@ -16,6 +16,8 @@ from casync_cli.parsing.paths import parse_path
 from casync_cli.parsing.times import parse_duration
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from casync.ops.publish.publish import Published
     from casync_cli.output import Output
 
@@ -82,10 +84,12 @@ def run(
                 published = publish(parsed, store, target, options, now, progress)
     finally:
         storage.close()
-    _report(invocation.output, published, dry_run=dry_run)
+    _report(invocation.output, published, names if remove else (), dry_run=dry_run)
 
 
-def _report(output: Output, published: Published, *, dry_run: bool) -> None:
+def _report(
+    output: Output, published: Published, unpublished: Sequence[str], *, dry_run: bool
+) -> None:
     if output.json_mode:
         output.document(
             "casync.publish/1",
@@ -107,9 +111,15 @@ def _report(output: Output, published: Published, *, dry_run: bool) -> None:
     for one in published.names:
         output.row(one.manifest.hex(), f"{one.name}@{one.version}")
     output.flush()
-    verb = "would be sent" if dry_run else "sent"
-    output.say(f"{format_count(published.chunks, 'chunk')} {verb}: {format_size(published.stored)}")
-    if published.dropped:
+    if unpublished:
+        what = format_count(published.dropped, "version")
+        verb = "would be removed" if dry_run else "removed"
+        output.say(f"{', '.join(unpublished)}: {what} {verb}")
+    else:
+        what = format_count(published.chunks, "chunk")
+        verb = "would be sent" if dry_run else "sent"
+        output.say(f"{what} {verb}: {format_size(published.stored)}")
+    if published.dropped and not unpublished:
         what = format_count(published.dropped, "version")
         output.say(f"{what} {'would be dropped' if dry_run else 'dropped'}")
     if published.waiting:

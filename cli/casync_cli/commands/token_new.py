@@ -102,7 +102,7 @@ def run(
         invocation.warn_of(store.warnings)
         secret = None if file is None else stack.enter_context(new_secret(parse_path(file, "FILE")))
         if is_address(invocation.store):
-            _establish(invocation, place, limit)
+            _establish(invocation, place, limit, create=create)
         else:
             establish(store, place, quota=limit)
         first = not store.tokens.known().required
@@ -135,13 +135,15 @@ def _folder(invocation: Invocation, tokens: str | None) -> Path:
     return parse_path(tokens, "--tokens")
 
 
-def _establish(invocation: Invocation, namespace: str, quota: int | None) -> None:
-    """As `establish`, for a store in a bucket."""
-    if not namespace and quota is None:
+def _establish(invocation: Invocation, namespace: str, quota: int | None, *, create: bool) -> None:
+    """As `establish`, for a store in a bucket, which is made first with `create`."""
+    if not namespace and quota is None and not create:
         return
     from casync.bucket_stores import make_namespace, open_bucket_store
 
     address, home, options = invocation.store, bucket_home(), invocation.source_options()
+    if create:
+        open_bucket_store(address, home, create=True, options=options).close()
     opened = (
         make_namespace(address, namespace, home, options)
         if namespace
