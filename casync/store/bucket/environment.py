@@ -102,7 +102,7 @@ class BucketEnvironment(Environment):
         )
         self._staging = StagedUploads(self, uploads, self._keep_open)
         self._hosts = HostSessions(self)
-        self._heads = HeadView(storage, self._state)
+        self._heads = HeadView(storage, self._state, path)
         self.own = OwnSession(
             self._hosts,
             self._heads,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from casync.bucket.commit import has_swapped
 from casync.bucket.head import BucketHead, encode_head
 from casync.bucket.keys import HEAD_KEY
 from casync.bucket.storage import ObjectStorage, StoredObject, Tag
-from casync.errors import RemoteError
+from casync.errors import RemoteError, UnsupportedError
 from casync.store.bucket.catch_up import HeadMovedError
 from casync.store.bucket.state_reader import SeenHead, StateReader
 
@@ -19,6 +20,11 @@ __all__ = ["HeadView"]
 
 _RECENT_SECONDS: Final = 1.0
 """Age up to which a head is taken for the present one, while no other writer shows itself."""
+
+
+_MOST_REFUSED: Final = 5
+"""Swaps of an unchanged head that may be refused in a row: an object that was restored has a new
+tag, and a server may answer late."""
 
 
 class HeadView:
@@ -30,11 +36,14 @@ class HeadView:
     Args:
         storage: The bucket.
         state: Reads it.
+        tables: The folder of this host's tables, and of what the probe has found.
     """
 
-    def __init__(self, storage: ObjectStorage, state: StateReader) -> None:
+    def __init__(self, storage: ObjectStorage, state: StateReader, tables: Path) -> None:
         self._storage = storage
         self._state = state
+        self._tables = tables
+        self._refused = 0  # swaps in a row, of a head that is still what it was
         self._lock = threading.Lock()  # of what follows; never held while the bucket is asked
         self._seen: SeenHead | None = None
         self._at = 0.0
@@ -80,6 +89,7 @@ class HeadView:
 
         Raises:
             HeadMovedError: Another writer was faster.
+            UnsupportedError: The bucket takes no tag of this form.
             CasyncError: The bucket failed: the swap may have happened.
         """
         with self._lock:
@@ -87,14 +97,24 @@ class HeadView:
         if seen is None or seen.head != head:
             raise HeadMovedError("the tag is unknown")
         tag: Tag | None = None
+        is_refused = False
         with suppress(RemoteError):  # it may have happened
             tag = self._storage.swap(HEAD_KEY, encode_head(swapped), seen.tag)
+            is_refused = tag is None
         if tag is not None:
+            self._refused = 0
             self._note(SeenHead(swapped, tag), is_alone=self._is_alone, is_sure=True)
             return
         found = self._read(None)
         mine = next((each for each in swapped.sessions if each not in head.sessions), None)
         has_come = mine is not None and has_swapped(found, mine.session, mine.number)
+        self._refused = self._refused + 1 if is_refused and found == head else 0
+        if self._refused >= _MOST_REFUSED:
+            raise UnsupportedError(
+                f"{self._storage.place} replaces no object, although nothing else has changed it",
+                next_step=f"If the address leads to another server than before, remove "
+                f"{self._tables}: then it is tried out again.",
+            )
         if found != swapped and not has_come:
             raise HeadMovedError("another writer was faster")
 
