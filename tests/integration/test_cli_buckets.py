@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -60,6 +62,20 @@ def test_a_cache_that_cannot_be_written_says_where_to_put_it(
     assert refused.status == 1
     assert f"cannot write {cache}/casync/buckets/" in refused.err
     assert "set XDG_CACHE_HOME to a folder that is" in refused.err
+
+
+def test_damaged_tables_of_a_bucket_are_removed_and_read_again(
+    program: Program, bucket: str, tmp_path: Path
+) -> None:
+    cache = str(tmp_path / "damaged")
+    program.good("ls", "--store", bucket, XDG_CACHE_HOME=cache)
+    (data,) = (tmp_path / "damaged/casync/buckets").glob("*/data.mdb")
+    os.truncate(data, 100)
+    refused = program.run("ls", "--store", bucket, XDG_CACHE_HOME=cache)
+    assert refused.status == 4
+    assert f"Remove {data.parent}: it is read from the bucket again." in refused.err
+    shutil.rmtree(data.parent)
+    assert program.good("cat", "disk", "--store", bucket, XDG_CACHE_HOME=cache).out == b"first"
 
 
 def test_a_namespace_needs_a_store_that_create_makes(program: Program, tmp_path: Path) -> None:

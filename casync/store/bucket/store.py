@@ -93,7 +93,7 @@ class BucketStore(LmdbStore):
             DamagedStoreError: It is damaged, or the folder has tables of another store.
             CasyncError: The bucket or the folder cannot be read or written.
         """
-        opened = partial(BucketEnvironment, path, storage, map_bytes=map_bytes, clock=clock)
+        opened = partial(_opened, path, storage, map_bytes=map_bytes, clock=clock)
         known = None if sync else _known_id(path, opened)
         if known is not None:
             found = FoundStore(known, None)
@@ -209,6 +209,28 @@ class BucketStore(LmdbStore):
             f"{self.place} is no file that could be copied as it is",
             next_step="`casync store copy` copies it into another bucket or a folder.",
         )
+
+
+def _opened(
+    path: Path,
+    storage: ObjectStorage,
+    store_id: bytes,
+    *,
+    map_bytes: int,
+    clock: Callable[[], float],
+) -> BucketEnvironment:
+    """The tables in a folder.
+
+    Raises:
+        DamagedStoreError: They are damaged. Nothing is lost, since the bucket has all of it.
+        CasyncError: They cannot be read.
+    """
+    try:
+        return BucketEnvironment(path, storage, store_id, map_bytes=map_bytes, clock=clock)
+    except DamagedStoreError as error:
+        raise DamagedStoreError(
+            error.message, next_step=f"Remove {path}: it is read from the bucket again."
+        ) from error
 
 
 def _known_id(path: Path, opened: Callable[[bytes], BucketEnvironment]) -> bytes | None:
