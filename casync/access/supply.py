@@ -6,7 +6,6 @@ written. The next supply provides what one lacks.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
@@ -21,7 +20,6 @@ __all__ = [
     "Proved",
     "StoreSupply",
     "Supply",
-    "Unpackers",
     "Wanted",
     "chunk_fault",
     "proved",
@@ -90,7 +88,7 @@ class StoreSupply:
 
     def __init__(self, store: ObjectSource) -> None:
         self._store = store
-        self._local = Unpackers()
+        self._unpacker = Unpacker()
 
     def supply(self, wanted: Wanted, runs: Sequence[MissingRun]) -> Iterator[Sequence[Proved]]:
         """Yields the chunks that the store has, without damaged ones."""
@@ -101,7 +99,7 @@ class StoreSupply:
                 for answer in self._store.get(Kind.CHUNK, ids[start : start + _READ_IDS])
                 if isinstance(answer, Packed) and answer.length == wanted[ChunkId(answer.id)]
             ]
-            yield proved(found, self._local.get())
+            yield proved(found, self._unpacker)
 
     def plan(self, wanted: Wanted) -> dict[ChunkId, int]:
         """The chunks that the store has; nothing travels."""
@@ -111,7 +109,7 @@ class StoreSupply:
     def damaged(self, ident: ChunkId) -> Sequence[str]:
         """The store, if its copy of a chunk is damaged."""
         (answer,) = self._store.get(Kind.CHUNK, [ident])
-        is_good = isinstance(answer, Packed) and proved([answer], self._local.get())
+        is_good = isinstance(answer, Packed) and proved([answer], self._unpacker)
         return () if is_good or answer is Absence.MISSING else (HERE,)
 
     def stop(self) -> None:
@@ -141,14 +139,3 @@ def proved(objects: Sequence[Packed], unpacker: Unpacker) -> list[Proved]:
         for packed, plain in zip(objects, plains, strict=True)
         if plain is not None
     ]
-
-
-class Unpackers(threading.local):
-    """One `Unpacker` per thread."""
-
-    def __init__(self) -> None:
-        self._unpacker = Unpacker()
-
-    def get(self) -> Unpacker:
-        """The calling thread's `Unpacker`."""
-        return self._unpacker

@@ -52,6 +52,10 @@ MAX_PLAIN = {
 }
 """Plain bytes of the largest object of each kind. A payload is never longer than its object."""
 
+_ENCODES_MANY: Final = "multi_compress_to_buffer" in zstandard.backend_features
+_DECODES_MANY: Final = "multi_decompress_to_buffer" in zstandard.backend_features
+"""Whether zstandard has its C part, which takes many frames at once."""
+
 _PLAINS_A_THREAD = 32
 """Chunks below which starting one more thread, and waiting for it, takes longer than packing."""
 
@@ -65,9 +69,10 @@ _CHECKSUM_FLAG: Final = 4
 """The bit of a frame's fifth byte that announces a checksum: by chance also its size in bytes."""
 
 _RUN_BLOCK: Final = 2
+"""A block's type, in its place: one byte that stands for many."""
+
 _BLOCK_BYTES: Final = 128 * KIB
 """Plain bytes of the largest block (RFC 8878 section 3.1.1.2.4)."""
-"""A block's type, in its place: one byte that stands for many."""
 
 
 class Codec(IntEnum):
@@ -155,7 +160,7 @@ class Packer:
     def _encode(self, plains: Sequence[Buffer]) -> list[Buffer]:
         if not plains:
             return []
-        if not hasattr(_decoder.zstd, "multi_compress_to_buffer"):  # zstandard without its C part
+        if not _ENCODES_MANY:
             frames: Any = [self._zstd.compress(plain) for plain in plains]
         else:
             threads = min(self._threads, 1 + len(plains) // _PLAINS_A_THREAD)
@@ -273,7 +278,7 @@ class Unpacker:
         Raises:
             MalformedError: As `decode`, for any of them.
         """
-        if not frames or not hasattr(_decoder.zstd, "multi_decompress_to_buffer"):
+        if not frames or not _DECODES_MANY:
             return [self.decode(packed) for packed in frames]
         lengths = array("Q", [packed.length for packed in frames]).tobytes()
         payloads: Any = [packed.payload for packed in frames]

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from casync.access.endpoints import place_of
-from casync.access.supply import Proved, Unpackers, Wanted, proved
+from casync.access.supply import Proved, Wanted, proved
 from casync.errors import (
     CasyncError,
     IntegrityError,
@@ -158,7 +158,7 @@ class ServerSupply:
         self._delta = delta
         self._bad_origins: set[str] = set()  # origins that sent wrong deltas
         self._stopped = threading.Event()
-        self._local = Unpackers()
+        self._unpacker = Unpacker()
         self._turn = 0
         self._damaged: dict[ChunkId, list[str]] = {}
         self._down: set[str] = set()
@@ -267,7 +267,7 @@ class ServerSupply:
         for answers in server.get_groups(Kind.CHUNK, request.groups):
             if self._stopped.is_set():
                 raise StoppedError("stopped")
-            yield request.take(answers, self._local.get())
+            yield request.take(answers, self._unpacker)
         if request.lost:
             self._bad_origins.add(server.origin)
             yield from self._receive(server, _Request(request.lost))

@@ -12,11 +12,10 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager, suppress
 from typing import Final, Protocol, TypeAlias
 
-from casync.access.supply import Unpackers
 from casync.errors import CasyncError, IntegrityError, NoSpaceError, RemoteError, WriteError
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.names.name import Name, NameRecord, Ref
-from casync.objects.codec import Packed, Verified
+from casync.objects.codec import Packed, Unpacker, Verified
 from casync.objects.node import Content
 from casync.store.base import (
     Absence,
@@ -67,7 +66,7 @@ class PullThrough:
         self._turns = turns
         self._lock = threading.Lock()
         self._fetching: dict[_Key, Future[Packed | Absence]] = {}
-        self._local = Unpackers()
+        self._unpacker = Unpacker()
 
     def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
         """As `ObjectSource.get`.
@@ -194,13 +193,12 @@ class PullThrough:
 
     def _ask(self, kind: Kind, ids: Sequence[ObjectId]) -> dict[ObjectId, Packed | Absence]:
         """Fetches, proves and stores objects."""
-        unpacker = self._local.get()
         found: dict[ObjectId, Packed | Absence] = {}
         proved: list[Verified] = []
         for ident, answer in zip(ids, self._server.get(kind, ids), strict=True):
             if isinstance(answer, Packed):
                 try:
-                    proved.append(unpacker.verify(answer)[0])
+                    proved.append(self._unpacker.verify(answer)[0])
                 except IntegrityError:
                     answer = Absence.DAMAGED
             found[ident] = answer
