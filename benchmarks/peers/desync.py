@@ -17,7 +17,7 @@ class Desync(Contender):
     name: ClassVar[str] = "desync"
     tool: ClassVar[Tool] = Tool(
         "desync",
-        r"^desync is a content-addressed binary",
+        r"^(?:desync is a c|C)ontent-addressed binary",
         "go install github.com/folbricht/desync/cmd/desync@latest",
         ("--help",),
     )
