@@ -286,7 +286,8 @@ def _walk(
     """
     (data,) = objects(Kind.MANIFEST, [ident])
     manifest = decode_manifest(data)
-    path = b"/".join(filter(None, os.fsencode(ref.path or "").split(b"/")))
+    names = os.fsencode(ref.path or "").split(b"/")
+    path = b"/".join(name for name in names if name not in {b"", b"."})
     if manifest.kind == "file":
         outline = Outline(ident, manifest, source, cached_nodes=cached_nodes)
         if ref.path is not None and not path:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from casync.errors import LockedError, UsageError, WriteError
+from casync.errors import UsageError, WriteError
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.names.name import Name, NameRecord, Ref
 from casync.objects.codec import Packed
@@ -132,13 +132,7 @@ class ProcessSource:
         if server:
             tokens = {origin_of(server): token} if token else {}
             return ServerAt(server, TransportOptions(tokens=tokens))
-        try:
-            return open_for_reading(Path(store))
-        except LockedError as error:
-            raise LockedError(
-                f"{error.message}, or was when this process was forked",
-                next_step="Close it first, or start workers with spawn or forkserver.",
-            ) from error
+        return open_for_reading(Path(store))
 
 
 _lock: Final = threading.Lock()

@@ -394,6 +394,8 @@ int ioctl(int fd, unsigned long request, ...) {
     va_start(rest, request);
     void *argument = va_arg(rest, void *);
     va_end(rest);
-    if (request == FICLONE || request == FICLONERANGE) unmodelled(fd);
-    return REAL(ioctl)(fd, request, argument);
+    int done = REAL(ioctl)(fd, request, argument), saved = errno;
+    if (done == 0 && (request == FICLONE || request == FICLONERANGE)) unmodelled(fd);
+    errno = saved;
+    return done;
 }

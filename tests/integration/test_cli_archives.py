@@ -65,6 +65,10 @@ def test_a_folder_in_an_archive_is_listed_and_a_wrong_path_named(
         assert f"the archive {ref} has no train/39.cl. Did you mean {inside}train/39.cls?" in (
             failed.err
         )
+    for slip in ("trian/3.jpg", "train/./3.jpgg", "./tran/3.jpg"):
+        said = program.run("cat", f"{inside}{slip}").err
+        assert f"Did you mean {inside}train/3.jpg?" in said
+    assert program.good("archive", "ls", f"{inside}./train/./3.jpg").lines == ["train/3.jpg"]
     failed = program.run("archive", "ls", f"{inside}nothing/like/it")
     assert (failed.status, "has no nothing/like/it. `casync" in failed.err) == (9, True)
 

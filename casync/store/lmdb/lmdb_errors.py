@@ -71,7 +71,10 @@ def translate(
     code = _code(error)
     if isinstance(error, lmdb.Error) and code == 0:
         if "already open" in str(error):
-            return LockedError(f"store {path} is already open in this process")
+            return LockedError(
+                f"store {path} is already open in this process, or was when it was forked",
+                next_step="Close it first, or start workers with spawn or forkserver.",
+            )
         return UsageError(f"store {path}: {error}")
     if isinstance(error, lmdb.VersionMismatchError):
         return UnsupportedError(f"store {path} was written by an LMDB other than 0.9")
