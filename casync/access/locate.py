@@ -232,11 +232,10 @@ def load(found: Outline | Tree, loader: ObjectLoader) -> None:
     Raises:
         NoObjectError, IntegrityError, RemoteError: As `locate_for_pull`.
     """
-    match found:
-        case Outline():
-            load_outline(found, loader)
-        case Tree():
-            load_tree(found, loader)
+    if isinstance(found, Outline):
+        load_outline(found, loader)
+    else:
+        load_tree(found, loader)
 
 
 def fetch(ref: Ref, endpoints: Endpoints) -> Outline | Tree:
