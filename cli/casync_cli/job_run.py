@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
-from casync.errors import NoSpaceError, UsageError
+from casync.errors import NoSpaceError, UsageError, WriteError
 from casync_cli.invocation import Invocation
 from casync_cli.job_waiting import wait_for_job
 from casync_cli.job_watch import (
@@ -141,20 +141,20 @@ def run_here(
     output.outlive_reader()
     # The job repeats requests itself, and shows what it does.
     access = replace(invocation.source_options(claim.spec.source), watch=None)
-    if not output.json_mode:
-        output.row(row.id)
-        output.flush()
     screen = None if only_summary else _screen(invocation, interval)
-    if row.counts.settled:
-        output.say(f"continuing where it was: {count_text(row)}")
-    elif not isinstance(screen, JobBars):
-        monitor = f"casync job show {row.id} --progress"
-        output.say(f"Run `{monitor}` to monitor the progress of downloading.")
     pause = _BAR_SECONDS if isinstance(screen, JobBars) else interval
     try:
+        if not output.json_mode:
+            output.row(row.id)
+            output.flush()
+        if row.counts.settled:
+            output.say(f"continuing where it was: {count_text(row)}")
+        elif not isinstance(screen, JobBars):
+            monitor = f"casync job show {row.id} --progress"
+            output.say(f"Run `{monitor}` to monitor the progress of downloading.")
         with JobMeter(screen, output.say, pause) as meter:
             ended = run_claimed(store, claim, access, meter, items)
-    except NoSpaceError as error:
+    except (NoSpaceError, WriteError) as error:  # here, or on the way to stdout
         step = f"{error.next_step} {invocation.resume}".strip()
         raise type(error)(error.message, next_step=step) from error
     except UsageError as error:  # the list, perhaps: no other run can read it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import re
 import signal
 import ssl
 import threading
@@ -120,3 +121,23 @@ def test_what_continues_a_download_has_the_options_that_reach_its_source(
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert f"`casync job start {ident} --ca '{ca}'`, continues it" in err.decode()
+
+
+def test_a_job_whose_id_cannot_be_printed_is_named_and_continued(program: Program) -> None:
+    (program.home / "src").mkdir()
+    (program.home / "src/a").write_bytes(b"1")
+    with (
+        open("/dev/full", "wb") as full,
+        program.start("download", f"{program.home}/src/", "n/", stdout=full) as process,
+    ):
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    (again,) = re.findall("`casync (job start dnl-[0-9a-z]{9})`, continues it", err.decode())
+    assert program.good(*again.split()).lines == [again.split()[-1]]
+    assert len(program.good("ls").lines) == 1
+
+
+def test_where_no_job_is_like_an_id_the_list_is_named(program: Program) -> None:
+    program.good("prepare", "--name", "n", stdin=b"1")
+    failed = program.run("job", "show", "nothing")
+    assert (failed.status, "With the same options, `casync job ls`" in failed.err) == (9, True)
