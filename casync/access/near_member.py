@@ -14,6 +14,8 @@ _STEPS: Final = 32
 """Beginnings of the path that are looked up; each takes some microseconds."""
 
 _COMPARED: Final = 200
+"""Members that are compared with it; each takes some tens of microseconds."""
+
 _LEAST_ALIKE: Final = 0.6
 """As difflib has it for close matches."""
 

@@ -43,6 +43,9 @@ def find_job(jobs: Jobs, text: str) -> JobRow:
             next_step="Give more characters of the id.",
         )
     near = get_close_matches(prefix, [row.id for row in jobs.rows()], n=2)
-    step = "With the same options, `casync job ls` lists the jobs."
-    step = f"Did you mean {' or '.join(near)}?" if near else step
-    raise NotFoundError(f"there is no job {text}", next_step=step)
+    raise NotFoundError(
+        f"there is no job {text}",
+        next_step=f"Did you mean {' or '.join(near)}?"
+        if near
+        else "With the same options, `casync job ls` lists the jobs.",
+    )

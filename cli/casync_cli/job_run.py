@@ -154,6 +154,8 @@ def run_here(
             output.say(f"Run `{monitor}` to monitor the progress of downloading.")
         with JobMeter(screen, output.say, pause) as meter:
             ended = run_claimed(store, claim, access, meter, items)
+            if ended.state.is_final:
+                invocation.resume = ""
     except (NoSpaceError, WriteError) as error:  # here, or on the way to stdout
         step = f"{error.next_step} {invocation.resume}".strip()
         raise type(error)(error.message, next_step=step) from error

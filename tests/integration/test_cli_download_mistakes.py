@@ -137,6 +137,19 @@ def test_a_job_whose_id_cannot_be_printed_is_named_and_continued(program: Progra
     assert len(program.good("ls").lines) == 1
 
 
+def test_a_job_that_ended_before_its_output_failed_is_not_said_to_go_on(program: Program) -> None:
+    (program.home / "src").mkdir()
+    (program.home / "src/a").write_bytes(bytes(4_000_000))
+    source, pace = f"{program.home}/src/", ("--limit", "1M", "--progress-interval", "1s")
+    with (
+        open("/dev/full", "wb") as full,
+        program.start("download", source, "n/", "--json", "--progress", *pace, stdout=full) as run,
+    ):
+        _, err = run.communicate(timeout=60)
+    assert (run.returncode, b"continues it" in err) == (1, False)
+    assert len(program.good("ls").lines) == 1
+
+
 def test_where_no_job_is_like_an_id_the_list_is_named(program: Program) -> None:
     program.good("prepare", "--name", "n", stdin=b"1")
     failed = program.run("job", "show", "nothing")

@@ -111,17 +111,15 @@ def _report(
     for one in published.names:
         output.row(one.manifest.hex(), f"{one.name}@{one.version}")
     output.flush()
+    mood = "would be " if dry_run else ""
+    dropped = format_count(published.dropped, "version")
     if unpublished:
-        what = format_count(published.dropped, "version")
-        verb = "would be removed" if dry_run else "removed"
-        output.say(f"{', '.join(unpublished)}: {what} {verb}")
+        output.say(f"{', '.join(unpublished)}: {dropped} {mood}removed")
     else:
-        what = format_count(published.chunks, "chunk")
-        verb = "would be sent" if dry_run else "sent"
-        output.say(f"{what} {verb}: {format_size(published.stored)}")
-    if published.dropped and not unpublished:
-        what = format_count(published.dropped, "version")
-        output.say(f"{what} {'would be dropped' if dry_run else 'dropped'}")
+        sent = format_count(published.chunks, "chunk")
+        output.say(f"{sent} {mood}sent: {format_size(published.stored)}")
+        if published.dropped:
+            output.say(f"{dropped} {mood}dropped")
     if published.waiting:
         waiting = format_count(published.waiting, "object")
         output.say(f"{waiting} without a name {'would wait' if dry_run else 'wait'} for the grace")

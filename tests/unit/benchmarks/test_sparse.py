@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from benchmarks.corpora.corpus import MIB
-from benchmarks.suites.sparse import digest
+from benchmarks.suites.sparse import digest, edit, put_back
 
 
 def write(path: Path, at: int, data: bytes) -> Path:
@@ -19,3 +19,13 @@ def test_a_digest_is_of_bytes_whatever_is_a_hole(tmp_path: Path) -> None:
     filled = write(tmp_path / "filled", 3 * MIB - 8192, bytes(8192) + data)
     moved = write(tmp_path / "moved", 3 * MIB - 8192, data)
     assert digest(sparse) == digest(filled) != digest(moved)
+
+
+def test_what_was_edited_is_put_back(tmp_path: Path) -> None:
+    path = write(tmp_path / "image", 3 * MIB, b"x" * (2 * MIB))
+    before = path.read_bytes()
+    old = edit(path)
+    assert old
+    assert path.read_bytes() != before
+    put_back(path, old)
+    assert path.read_bytes() == before

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from shutil import rmtree
 
@@ -65,15 +65,9 @@ class Killed(BaseException):
     """The process ends here."""
 
 
-@pytest.mark.parametrize("steps", [1, 2, 5, 9])
-def test_a_host_that_was_killed_between_steps_begins_them_again(
-    hosts: Hosts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
-) -> None:
-    one = hosts.open()
-    busy(one, 0)
-    paths = [tmp_path / "new", tmp_path / "late"]
-    hosts.open(path=paths[1]).close()
-    busy(one, 100)
+@contextmanager
+def killed_after(steps: int) -> Iterator[None]:
+    """Hosts end when they have applied so many steps of a change."""
     whole, left = CatchUp._apply, steps
 
     def apply(self: CatchUp, *arguments: object) -> None:
@@ -83,12 +77,23 @@ def test_a_host_that_was_killed_between_steps_begins_them_again(
             raise Killed
         whole(self, *arguments)  # type: ignore[arg-type]
 
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CatchUp, "_apply", apply)
+        yield
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 9])
+def test_a_host_that_was_killed_between_steps_begins_them_again(
+    hosts: Hosts, tmp_path: Path, steps: int
+) -> None:
+    one = hosts.open()
+    busy(one, 0)
+    paths = [tmp_path / "new", tmp_path / "late"]
+    hosts.open(path=paths[1]).close()
+    busy(one, 100)
     for path in paths:
-        left = steps
-        with monkeypatch.context() as patch:
-            patch.setattr(CatchUp, "_apply", apply)
-            with suppress(Killed):
-                hosts.open(path=path).close()
+        with killed_after(steps), suppress(Killed):
+            hosts.open(path=path).close()
         busy(one, 200)
         assert state(hosts.open(path=path)) == state(one)
 
@@ -96,7 +101,7 @@ def test_a_host_that_was_killed_between_steps_begins_them_again(
 @pytest.mark.parametrize("is_new", [False, True])
 @pytest.mark.parametrize("commits", [0, 1, RUNS_OF_A_LEVEL])
 def test_rows_of_a_state_that_a_bucket_has_lost_again_are_never_relied_on(
-    hosts: Hosts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_new: bool, commits: int
+    hosts: Hosts, tmp_path: Path, is_new: bool, commits: int
 ) -> None:
     """A host was killed while it applied them; then the bucket was rolled back, or made anew."""
     one, path = hosts.open(), tmp_path / "killed"
@@ -105,19 +110,8 @@ def test_rows_of_a_state_that_a_bucket_has_lost_again_are_never_relied_on(
         hosts.open(path=path).close()
     earlier = dict(hosts.storage.objects) if not is_new else {}
     busy(one, 100)
-    whole, left = CatchUp._apply, 5
-
-    def apply(self: CatchUp, *arguments: object) -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise Killed
-        whole(self, *arguments)  # type: ignore[arg-type]
-
-    with monkeypatch.context() as patch:
-        patch.setattr(CatchUp, "_apply", apply)
-        with pytest.raises(Killed):
-            hosts.open(path=path)
+    with killed_after(5), pytest.raises(Killed):
+        hosts.open(path=path)
     hosts.storage.objects.clear()
     hosts.storage.objects.update(earlier)
     other = hosts.open()
