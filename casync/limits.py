@@ -93,8 +93,9 @@ MAX_REFUSED_NAMES = 100
 MAX_INDEX_TAIL = 64 * MIB
 """Plain bytes of the tail of a member index: a path for each block. A reader holds them."""
 
-MAX_INDEX_POINTS = 1024 * MIB
-"""Plain bytes of the points of a member index: 8 MiB for each GiB of a gzip archive."""
+MAX_INDEX_POINTS = 32768
+"""Points of a gzip archive in a member index: 256 for each GiB of its plain bytes. While they are
+made, each takes 32 KiB of memory."""
 
 # -- Store ----------------------------------------------------------------------------------------
 

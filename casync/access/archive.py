@@ -16,10 +16,11 @@ from casync.access.outline import Outline
 from casync.access.progress import SILENT, Progress
 from casync.archives.detect import ArchiveKind, check_name, detect
 from casync.archives.format import ByteReader
+from casync.archives.gzip_points import GzipPoints, GzipStart
 from casync.archives.hard_links import FOLDER, ITSELF, MAX_CHAIN, NOTHING, leads_nowhere, too_long
 from casync.archives.index import MemberIndex
 from casync.archives.index_layout import member_order
-from casync.archives.layers import open_layer, open_onwards, stored_range
+from casync.archives.layers import open_layer, open_onwards
 from casync.archives.member import DEFLATED, STORED, Member, MemberKind, member_path, shown
 from casync.archives.unpacking.one_pass import OnePass
 from casync.errors import (
@@ -64,6 +65,7 @@ class Archive:
         self._indexes = indexes
         self._index = index
         self._opened_plain: ByteReader | None = None
+        self._measured: GzipPoints | None = None
 
     @property
     def kind(self) -> ArchiveKind:
@@ -185,11 +187,11 @@ class Archive:
     def stored_range(self, member: Member) -> tuple[int, int]:
         """About which bytes of the archive as it is stored reading a member needs."""
         start, end = member.header, member.offset + member.stored
-        layer = self.kind.layer
-        if not layer:
-            return start, end
-        points = self._reading(lambda: self._index.points())
-        return stored_range(layer, self.content.length, start, end, points)
+        if self.kind.layer:
+            points = self._reading(lambda: self._index.points())
+            start, behind = points.stored_range(start, end) if points is not None else (0, None)
+            end = behind or self.content.length
+        return start, end
 
     def _opened(self, member: Member | None) -> MemberContent | None:
         if member is None:
@@ -244,13 +246,23 @@ class Archive:
     def _plain(self) -> ByteReader:
         if self._opened_plain is None:
             layer, length = self.kind.layer, self._index.length
-            points = self._reading(lambda: self._index.points()) if layer else b""
-            if layer == "gzip" and not points:  # more than an index has room for
-                once = OnePass(layer, self._stored)
-                once.measure()
-                length, points = once.length, once.points
-            self._opened_plain = open_layer(layer, self._stored, length=length, points=points)
+            start_before = self._start_before if layer == "gzip" else None
+            self._opened_plain = open_layer(
+                layer, self._stored, length=length, start_before=start_before
+            )
         return self._opened_plain
+
+    def _start_before(self, plain: int) -> GzipStart:
+        return self._reading(lambda: self._gzip_points().before(plain))
+
+    def _gzip_points(self) -> GzipPoints:
+        points = self._measured or self._index.points()
+        if points is None:  # more than an index has room for
+            once = OnePass("gzip", self._stored)
+            once.measure()
+            points = self._measured = once.points
+        assert points is not None
+        return points
 
     def _reading(self, read: Callable[[], _T]) -> _T:
         """Reads the index, which is made again if it is damaged."""

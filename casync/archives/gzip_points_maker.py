@@ -14,13 +14,11 @@ from typing import Final, Self
 
 from casync.archives.byte_files import ReaderFile
 from casync.archives.format import ByteReader
+from casync.archives.gzip_points import POINT_SPACING, GzipPoints
 from casync.errors import MalformedError
 from casync.limits import MIB
 
-__all__ = ["SPACING", "GzipPointsMaker"]
-
-SPACING: Final = 4 * MIB
-"""Plain bytes from a point to the next one."""
+__all__ = ["GzipPointsMaker"]
 
 _WAITING: Final = 4
 """Blocks that wait for the thread."""
@@ -37,7 +35,7 @@ class GzipPointsMaker:
 
     def __init__(self, stored: ByteReader) -> None:
         self._file = _HandedFile(stored)
-        self._points = b""
+        self._exported = b""
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._make, name="gzip points", daemon=True)
 
@@ -58,7 +56,7 @@ class GzipPointsMaker:
         """Takes the next bytes."""
         self._file.hand(block)
 
-    def finish(self) -> bytes:
+    def finish(self) -> GzipPoints:
         """The points, when all bytes were taken.
 
         Raises:
@@ -70,19 +68,19 @@ class GzipPointsMaker:
             raise MalformedError(
                 f"the archive cannot be decompressed: {self._error}"
             ) from self._error
-        return self._points
+        return GzipPoints.of_file(self._exported)
 
     def _make(self) -> None:
         from indexed_gzip import IndexedGzipFile
 
         try:
             with IndexedGzipFile(
-                fileobj=self._file, spacing=SPACING, readbuf_size=_READ_BYTES
+                fileobj=self._file, spacing=POINT_SPACING, readbuf_size=_READ_BYTES
             ) as made:
                 made.build_full_index()
                 exported = io.BytesIO()
                 made.export_index(fileobj=exported)
-            self._points = exported.getvalue()
+            self._exported = exported.getvalue()
         except Exception as error:  # `finish` raises it
             self._error = error
         finally:

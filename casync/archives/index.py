@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final, TypeVar
 
 import msgspec
@@ -17,12 +18,14 @@ import zstandard
 
 from casync.archives.detect import kind_of_words
 from casync.archives.format import ByteReader
+from casync.archives.gzip_points import GZIP_WINDOW, GzipPoint, GzipPoints
 from casync.archives.index_layout import (
     INDEX_FOOT,
     INDEX_MAGIC,
     INDEX_VERSION,
     BlockPlace,
     LongTail,
+    PointPlace,
     member_order,
 )
 from casync.archives.member import Member
@@ -42,11 +45,15 @@ __all__ = ["MemberIndex"]
 _FRAME_BYTES: Final = 64 * 1024
 """By how much a frame of zstd may be longer than what is in it."""
 
+_POINT_BYTES: Final = 48
+"""Plain bytes of a point at most, and its share of the head of the array."""
+
 _T = TypeVar("_T")
 
 
 _ROWS: Final = msgspec.msgpack.Decoder(type=list[msgspec.Raw])
 _MEMBER: Final = msgspec.msgpack.Decoder(type=Member)
+_POINTS: Final = msgspec.msgpack.Decoder(type=list[PointPlace])
 _TAIL: Final = msgspec.msgpack.Decoder(type=LongTail)
 
 
@@ -92,14 +99,18 @@ class MemberIndex:
         self.count = tail.members
         self.last = tail.last
         self.refused = tail.refused
-        self._points = tail.points
+        self._end = start
+        self._points_place = tail.points
         self._blocks = tail.blocks
         self._block = lru_cache(maxsize=8)(self._read_block)
+        self._points = lru_cache(maxsize=1)(self._read_points)
 
-    def points(self) -> bytes:
-        """Where the layer of the archive can be read from."""
-        offset, size = self._points
-        return self._part(offset, size, MAX_INDEX_POINTS) if size else b""
+    def points(self) -> GzipPoints | None:
+        """Where the gzip of the archive can be read from.
+
+        None for other archives, and for one that has more points than an index has room for.
+        """
+        return self._points()
 
     def find(self, path: bytes) -> Member | None:
         """The member at a path; the last one, if there are several."""
@@ -175,6 +186,32 @@ class MemberIndex:
         """The members of a block, still encoded: a search decodes a dozen of a thousand."""
         _, offset, size = self._blocks[number]
         return _decoded(_ROWS, self._part(offset, size, MAX_INDEX_BLOCK))
+
+    def _read_points(self) -> GzipPoints | None:
+        offset, size = self._points_place
+        if not size:
+            return None
+        rows = _decoded(_POINTS, self._part(offset, size, MAX_INDEX_POINTS * _POINT_BYTES))
+        points = [GzipPoint(*row[:3]) for row in rows]
+        if not (
+            0 < len(rows) <= MAX_INDEX_POINTS
+            and points[0].plain == 0
+            and all(before.plain <= after.plain for before, after in pairwise(points))
+            and all(0 <= one.stored <= MAX_LENGTH and 0 <= one.bits < 8 for one in points)
+            and points[-1].plain <= self.length
+            and all(0 <= row.offset <= row.offset + row.size <= self._end for row in rows)
+        ):
+            raise _damaged()
+
+        @lru_cache(maxsize=4)
+        def window(number: int) -> bytes:
+            *_, offset, size = rows[number]
+            found = self._part(offset, size, GZIP_WINDOW) if size else b""
+            if len(found) not in (0, GZIP_WINDOW):
+                raise _damaged()
+            return found
+
+        return GzipPoints(points, window)
 
     def _part(self, offset: int, size: int, most: int) -> bytes:
         """A part of the index, which has at most `most` plain bytes."""

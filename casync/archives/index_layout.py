@@ -17,13 +17,14 @@ __all__ = [
     "NONE_REFUSED",
     "BlockPlace",
     "LongTail",
+    "PointPlace",
     "RefusedNames",
     "Tail",
     "fits_index",
     "member_order",
 ]
 
-INDEX_VERSION: Final = 1
+INDEX_VERSION: Final = 2
 INDEX_MAGIC: Final = b"casyncm1"
 INDEX_FOOT: Final = struct.Struct("<Q8s")
 """The bytes of the tail, and the magic."""
@@ -54,6 +55,16 @@ class BlockPlace(NamedTuple):
     """The path of the first member of a block, and where the block lies."""
 
     first: bytes
+    offset: int
+    size: int
+
+
+class PointPlace(NamedTuple):
+    """A point of gzip as `GzipPoint` has it, and where its window lies."""
+
+    stored: int
+    plain: int
+    bits: int
     offset: int
     size: int
 

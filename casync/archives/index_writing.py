@@ -12,6 +12,7 @@ import zstandard
 from msgspec.structs import replace
 
 from casync.archives.detect import ArchiveKind
+from casync.archives.gzip_points import GzipPoints
 from casync.archives.index import MemberIndex
 from casync.archives.index_layout import (
     INDEX_FOOT,
@@ -20,6 +21,7 @@ from casync.archives.index_layout import (
     NONE_REFUSED,
     BlockPlace,
     LongTail,
+    PointPlace,
     RefusedNames,
     Tail,
     member_order,
@@ -45,7 +47,7 @@ def encode_index(
     members: Iterable[Member],
     kind: ArchiveKind,
     length: int,
-    points: bytes,
+    points: GzipPoints | None,
     refused: RefusedNames = NONE_REFUSED,
 ) -> Iterator[bytes]:
     """The bytes of an index, in blocks.
@@ -54,7 +56,7 @@ def encode_index(
         members: The members in the order of `member_order`, each of which fits.
         kind: The kind of the archive.
         length: The bytes of the plain archive.
-        points: Where its layer can be read from. More than a reader accepts are left out.
+        points: Where its gzip can be read from. More than a reader accepts are left out.
         refused: Members that are left out.
 
     Raises:
@@ -70,7 +72,7 @@ def extended_index(
     added: Iterable[Member],
     *,
     length: int,
-    points: bytes,
+    points: GzipPoints | None,
     without: Iterable[bytes] = (),
 ) -> Iterator[bytes]:
     """The index of an archive that has grown. Blocks without a change are taken as they are.
@@ -138,12 +140,20 @@ class _Blocks:
         return data
 
     def end(
-        self, kind: ArchiveKind, length: int, points: bytes, refused: RefusedNames
+        self, kind: ArchiveKind, length: int, points: GzipPoints | None, refused: RefusedNames
     ) -> Iterator[bytes]:
         """What follows the blocks."""
-        packed = self._pack(points) if 0 < len(points) <= MAX_INDEX_POINTS else b""
-        yield packed
-        place = self._at, len(packed)
+        table = b""
+        if points is not None and len(points) <= MAX_INDEX_POINTS:
+            rows: list[PointPlace] = []
+            for point, window in points:
+                packed = self._pack(window) if window else b""
+                rows.append(PointPlace(*point, self._at, len(packed)))
+                self._at += len(packed)
+                yield packed
+            table = self._pack(_ENCODER.encode(rows))
+            yield table
+        place = self._at, len(table)
         words = kind.format, kind.layer, length, self.count
         fields = INDEX_VERSION, *words, place, self._blocks, self._last
         # An archive from which nothing is left out has the same index as ever.

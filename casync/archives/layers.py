@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import struct
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ import zstandard
 
 from casync.archives.byte_files import FileReader, ReaderFile, SeekableFile
 from casync.archives.format import ByteReader
-from casync.archives.gzip_points_maker import SPACING
+from casync.archives.gzip_points import POINT_SPACING, GzipStart
 from casync.archives.plain_bytes import PlainBytes
 from casync.errors import CasyncError, MalformedError
 from casync.limits import MIB
@@ -36,7 +35,6 @@ __all__ = [
     "layer_of",
     "open_layer",
     "open_onwards",
-    "stored_range",
 ]
 
 LayerName = Literal["", "gzip", "zstd", "lz4"]
@@ -50,14 +48,10 @@ _MAGIC: Final[dict[bytes, LayerName]] = {
 _SKIPPED: Final = b"\x2a\x4d\x18"
 """The magic of a frame to be skipped, after its first byte."""
 
-_POINTS: Final = struct.Struct("<5sBBQQIII")
-_POINT: Final = struct.Struct("<QQBB")
-"""Headers of what indexed_gzip exports: the file, and a point. See its zran_export_index."""
-
 _PAGE: Final = MIB // 4
 """Plain bytes that a read gives at least: most members with their headers, inflated once."""
 
-_AHEAD: Final = 2 * SPACING
+_AHEAD: Final = 2 * POINT_SPACING
 """Plain bytes of a large member that are inflated at once, from the point before them."""
 
 _STEP: Final = MIB
@@ -83,12 +77,11 @@ class PlainReader(FileReader):
     Args:
         file: Decompresses.
         length: The plain bytes.
-        points: Where reading can begin, as `open_layer` takes them.
+        ahead: As of `FileReader`.
     """
 
-    def __init__(self, file: SeekableFile, length: int, points: bytes = b"") -> None:
-        super().__init__(file, length, page=_PAGE, ahead=_AHEAD if points else _STEP)
-        self.points = points
+    def __init__(self, file: SeekableFile, length: int, ahead: int = _STEP) -> None:
+        super().__init__(file, length, page=_PAGE, ahead=ahead)
 
     def read(self, offset: int, length: int) -> bytes:
         """The bytes of a range; fewer only at the end.
@@ -110,7 +103,11 @@ class PlainReader(FileReader):
 
 
 def open_layer(
-    layer: LayerName, stored: ByteReader, *, length: int = -1, points: bytes = b""
+    layer: LayerName,
+    stored: ByteReader,
+    *,
+    length: int = -1,
+    start_before: Callable[[int], GzipStart] | None = None,
 ) -> ByteReader:
     """The plain bytes of an archive.
 
@@ -118,7 +115,8 @@ def open_layer(
         layer: How it is compressed.
         stored: The archive as it is stored.
         length: Its plain bytes, if they are known; otherwise all of it is decompressed first.
-        points: Where gzip can be read from (`OnePass.points`); without any it is read forwards.
+        start_before: Where gzip is read from for a plain byte (`GzipPoints.before`). Without it,
+            what lies before a byte is decompressed, too.
 
     Raises:
         MalformedError: It is damaged, or has far more plain bytes than an archive has.
@@ -126,8 +124,8 @@ def open_layer(
     if not layer:
         return stored
     with _our_errors():
-        if points and layer == "gzip" and length >= 0:
-            return PlainReader(_gzip_file(stored, points), length, points)
+        if start_before is not None and length >= 0:
+            return PlainReader(_GzipFile(stored, length, start_before), length, _AHEAD)
         file = _Forwards(stored, _STREAMS[layer])
         return PlainReader(file, length if length >= 0 else _count(file, stored.length))
 
@@ -160,39 +158,6 @@ def begin(layer: LayerName, stored: ByteReader, size: int) -> bytes:
         return bytes(_STREAMS[layer](stored).read(size))
 
 
-def stored_range(
-    layer: LayerName, stored: int, start: int, end: int, points: bytes
-) -> tuple[int, int]:
-    """Which stored bytes reading a range of the plain ones needs, up to the next point.
-
-    Args:
-        layer: How the archive is compressed.
-        stored: Its bytes as it is stored.
-        start: The first plain byte.
-        end: The plain byte after the last.
-        points: As of `open_layer`.
-    """
-    if layer != "gzip" or len(points) < _POINTS.size:
-        return 0, stored
-    first, last = 0, stored
-    count = min(_POINTS.unpack_from(points)[-1], (len(points) - _POINTS.size) // _POINT.size)
-    for number in range(count):
-        at, plain, _, _ = _POINT.unpack_from(points, _POINTS.size + number * _POINT.size)
-        if plain <= start:
-            first = at
-        elif plain >= end:
-            return first, at
-    return first, last
-
-
-def _gzip_file(stored: ByteReader, points: bytes) -> _Unbuffered:
-    from indexed_gzip import IndexedGzipFile
-
-    file = IndexedGzipFile(fileobj=ReaderFile(stored), spacing=SPACING, readbuf_size=_PAGE)
-    file.import_index(fileobj=io.BytesIO(points))
-    return _Unbuffered(file)
-
-
 def _gzip_begin(stored: ByteReader, size: int) -> bytes:
     """The first plain bytes of gzip. Its checksum is not looked at, so damage has its own error."""
     found, data, at = b"", b"", 0
@@ -210,19 +175,37 @@ def _gzip_begin(stored: ByteReader, size: int) -> bytes:
     return found
 
 
-class _Unbuffered:
-    """A gzip file with points. Its buffer would have it inflate 16 MiB for each read."""
+class _GzipFile:
+    """Gzip that is inflated from the point before what is read."""
 
-    def __init__(self, file: IndexedGzipFile) -> None:
-        self._file = file
+    def __init__(
+        self, stored: ByteReader, length: int, start_before: Callable[[int], GzipStart]
+    ) -> None:
+        self._stored = stored
+        self._length = length
+        self._start_before = start_before
+        self._start: GzipStart | None = None
+        self._file: IndexedGzipFile
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Moves to a position; returns it."""
-        return int(self._file.raw.seek(offset, whence))
+        """Moves to a position from the beginning; returns it."""
+        start = self._start_before(offset)
+        if start != self._start:
+            self._file, self._start = self._opened(start), start
+        # Its buffer would have it inflate 16 MiB for each read.
+        return int(self._file.raw.seek(offset))
 
     def read(self, size: int, /) -> bytes:
         """Reads the next bytes; fewer only at the end."""
         return bytes(self._file.raw.read(size))
+
+    def _opened(self, start: GzipStart) -> IndexedGzipFile:
+        from indexed_gzip import IndexedGzipFile
+
+        stored = ReaderFile(self._stored)
+        file = IndexedGzipFile(fileobj=stored, spacing=POINT_SPACING, readbuf_size=_PAGE)
+        file.import_index(fileobj=io.BytesIO(start.file(self._stored.length, self._length)))
+        return file
 
 
 def _stream_gzip(stored: ByteReader) -> BinaryIO:

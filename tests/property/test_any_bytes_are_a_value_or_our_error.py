@@ -1,8 +1,8 @@
 """Law: every parser turns any bytes, or any text, into a value or an error of ours.
 
 Every decoder of foreign data is in one of the two tables: data from the network, from disk, and
-from users. Frames, nodes, manifests, payloads, entries, uploads and segments have their own files
-beside this one, with stricter laws. `make fuzz` runs it for long.
+from users. Frames, nodes, manifests, payloads, entries, uploads, segments and indexes of members
+have their own files beside this one, with stricter laws. `make fuzz` runs it for long.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import Final
 
 from casync.archives.detect import ArchiveKind
 from casync.archives.format import ByteReader, Refuse
+from casync.archives.gzip_points import GzipPoints
 from casync.archives.gzip_points_maker import GzipPointsMaker
 from casync.archives.layers import LayerName
 from casync.archives.member import Member
@@ -30,14 +31,14 @@ class OnePass:
 
     Attributes:
         length: Its plain bytes, when it was read.
-        points: Where its gzip can be read from, when it was read; empty for others.
+        points: Where its gzip can be read from, when it was read; None for others.
     """
 
     def __init__(
         self, layer: LayerName, stored: ByteReader, advance: Callable[[int], None] = _NOTHING
     ) -> None:
         self.length = 0
-        self.points = b""
+        self.points: GzipPoints | None = None
         self._layer = layer
         self._stored = stored
         self._advance = advance

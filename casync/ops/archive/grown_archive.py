@@ -13,7 +13,6 @@ from casync.access.naming import unsigned_after
 from casync.access.outline import Outline
 from casync.access.progress import SILENT, Progress
 from casync.archives.format import ByteReader
-from casync.archives.gzip_points import joined_points
 from casync.archives.index_layout import fits_index, member_order
 from casync.archives.index_writing import extended_index
 from casync.archives.member import Member
@@ -158,14 +157,16 @@ class GrownArchive:
         gone: set[bytes],
     ) -> None:
         """Keeps the index of the new version, of which only a part is new."""
-        index, points, length = self._archive.index, b"", content.length
+        index, length = self._archive.index, content.length
+        points = index.points()
         if index.kind.layer:
             outline = Outline(ident, Manifest("file", self._outline.params, content), self._store)
             rest = _Rest(reader_of(outline, self._store), growth.stored)
             self._progress.start("indexing the archive", rest.length)
             later = OnePass(index.kind.layer, rest, self._progress.advance)
             later.measure()
-            points = joined_points(index.points(), later.points, growth.stored, growth.plain)
+            if points is not None and later.points is not None:
+                points = points.joined(later.points, growth.stored, growth.plain)
             length = growth.plain + later.length
         blocks = extended_index(index, rows, length=length, points=points, without=gone)
         indexes_of(self._store).keep(ArchivePlace(content, ident), blocks)

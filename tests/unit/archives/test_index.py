@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from casync.archives.detect import ArchiveKind
+from casync.archives.gzip_points import GZIP_WINDOW, GzipPoint, GzipPoints
 from casync.archives.index import MemberIndex
 from casync.archives.index_layout import fits_index, member_order
 from casync.archives.index_writing import encode_index, extended_index
@@ -29,7 +32,14 @@ def member(path: bytes, number: int) -> Member:
     return Member(path, MemberKind.FILE, number * 1024, number * 1024 + 512, number, number)
 
 
-def index_of(members: list[Member], points: bytes = b"") -> tuple[MemberIndex, bytes]:
+def points_of(number: int) -> GzipPoints:
+    """Some points, all but the first of which have windows."""
+    windows = [b"", *(bytes([at]) * GZIP_WINDOW for at in range(1, number))]
+    points = [GzipPoint(10 + 1000 * at, 5000 * at, at % 8) for at in range(number)]
+    return GzipPoints(points, windows.__getitem__)
+
+
+def index_of(members: list[Member], points: GzipPoints | None = None) -> tuple[MemberIndex, bytes]:
     data = b"".join(encode_index(sorted(members, key=member_order), KIND, 1 << 40, points))
     return MemberIndex(BytesReader(data)), data
 
@@ -83,14 +93,16 @@ def test_a_member_among_many_costs_the_tail_and_a_block() -> None:
 
 
 def test_points_come_back() -> None:
-    index, _ = index_of([], b"points" * 1000)
-    assert index.points() == b"points" * 1000
+    index, _ = index_of([], points_of(20))
+    found = index.points()
+    assert found is not None
+    assert list(found) == list(points_of(20))
     assert (index.kind, index.length) == (KIND, 1 << 40)
 
 
 def test_damage_anywhere_is_found() -> None:
     made = [member(b"%d" % number, number) for number in range(100)]
-    _, data = index_of(made, b"points")
+    _, data = index_of(made, points_of(4))
     for at in range(len(data)):
         broken = data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 :]
         with pytest.raises(MalformedError):
@@ -103,7 +115,20 @@ def test_damage_anywhere_is_found() -> None:
 def _read_all(data: bytes) -> None:
     index = MemberIndex(BytesReader(data))
     list(index.members())
-    index.points()
+    list(index.points() or ())
+
+
+def test_one_window_is_read_without_the_others() -> None:
+    """A2"""
+    noise = random.Random(1)
+    windows = [noise.randbytes(GZIP_WINDOW) for _ in range(200)]
+    points = [GzipPoint(1000 * at, 1000 * at, 0) for at in range(200)]
+    _, data = index_of([], GzipPoints(points, windows.__getitem__))
+    reader = BytesReader(data)
+    found = MemberIndex(reader).points()
+    assert found is not None
+    assert found.before(150_999) == (points[150], windows[150])
+    assert reader.was_read < 2 * GZIP_WINDOW
 
 
 def test_members_with_one_path_may_fill_many_blocks() -> None:
@@ -144,8 +169,8 @@ def test_more_than_a_reader_accepts_is_not_written(
 
 def test_points_that_are_too_many_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("casync.archives.index_writing.MAX_INDEX_POINTS", 5)
-    assert index_of([], b"12345")[0].points() == b"12345"
-    assert index_of([], b"123456")[0].points() == b""
+    assert len(index_of([], points_of(5))[0].points() or ()) == 5
+    assert index_of([], points_of(6))[0].points() is None
 
 
 def frame(value: object) -> bytes:
@@ -154,7 +179,7 @@ def frame(value: object) -> bytes:
 
 def forged(**changes: object) -> bytes:
     tail = {
-        "version": 1, "format": "tar", "layer": "", "length": 10, "members": 1, "points": (0, 0),
+        "version": 2, "format": "tar", "layer": "", "length": 10, "members": 1, "points": (0, 0),
         "blocks": [(b"a", 0, 20)],
     } | changes  # fmt: skip
     packed = frame(list(tail.values()))
@@ -162,7 +187,8 @@ def forged(**changes: object) -> bytes:
 
 
 LIES = [
-    forged(version=2),
+    forged(version=1),
+    forged(version=3),
     forged(format="rar"),
     forged(layer="xz"),
     forged(length=-1),
@@ -208,13 +234,16 @@ def plain_parts(data: bytes) -> Iterable[object]:
 
 
 @pytest.mark.parametrize("case", json.loads(VECTORS.read_text()), ids=lambda case: case["about"])
-def test_vectors(case: dict[str, str]) -> None:
+def test_vectors(case: Any) -> None:
     rows = msgspec.msgpack.decode(bytes.fromhex(case["members"]), type=list[Member])
     data = bytes.fromhex(case["index"])
     index = MemberIndex(BytesReader(data))
     assert list(index.members()) == rows
     assert (index.kind.format, index.kind.layer) == (case["format"], case["layer"])
-    assert (index.length, index.points()) == (int(case["length"]), bytes.fromhex(case["points"]))
+    assert index.length == int(case["length"])
+    points = [(*point, window[:2].hex()) for point, window in index.points() or ()]
+    assert points == [tuple(point) for point in case["points"]]
+    assert all(window == window[:2] * (len(window) // 2) for _, window in index.points() or ())
     made = b"".join(encode_index(rows, index.kind, index.length, index.points()))
     assert list(plain_parts(made))[:-2] == list(plain_parts(data))[:-2]
 
@@ -234,12 +263,14 @@ def test_an_index_that_grows_is_that_of_the_grown_archive(
     without = {path % number for number in gone}
     index, data = index_of(made)
     rows = sorted(new, key=member_order)
-    grown = b"".join(extended_index(index, rows, length=1 << 40, points=b"p", without=without))
+    grown = b"".join(
+        extended_index(index, rows, length=1 << 40, points=points_of(3), without=without)
+    )
     extended = MemberIndex(BytesReader(grown))
     whole, _ = index_of([one for one in made if one.path not in without] + new)
     assert list(extended.members()) == list(whole.members())
     assert (extended.count, extended.length) == (whole.count, 1 << 40)
-    assert extended.points() == b"p"
+    assert list(extended.points() or ()) == list(points_of(3))
     if new:
         assert extended.last == max(one.header for one in new)
     if not (new or without):
@@ -252,10 +283,10 @@ def test_more_members_with_one_path_than_a_block_has_grow_by_another() -> None:
     same = [member(b"b", number) for number in range(10_000)]
     index, _ = index_of([member(b"a", 0), *same, member(b"c", 0)])
     new = member(b"b", 10_000)
-    data = b"".join(extended_index(index, [new], length=1 << 40, points=b""))
+    data = b"".join(extended_index(index, [new], length=1 << 40, points=None))
     grown = MemberIndex(BytesReader(data))
     assert [one.header for one in grown.members() if not one.shadowed] == [0, new.header, 0]
-    data = b"".join(extended_index(grown, [], length=1 << 40, points=b"", without=[b"b"]))
+    data = b"".join(extended_index(grown, [], length=1 << 40, points=None, without=[b"b"]))
     left = MemberIndex(BytesReader(data))
     assert [one.path for one in left.members()] == [b"a", b"c"]
     assert left.count == 2

@@ -15,7 +15,7 @@ from indexed_gzip import IndexedGzipFile
 
 from casync.archives.detect import ArchiveKind, detect
 from casync.archives.format import IGNORE, ByteReader
-from casync.archives.gzip_points_maker import SPACING
+from casync.archives.gzip_points import POINT_SPACING, GzipPoints
 from casync.archives.layers import LayerName, layer_of, open_layer
 from casync.archives.tar import Tar
 from casync.archives.unpacking.one_pass import OnePass
@@ -68,7 +68,8 @@ def test_points_make_reading_the_end_of_gzip_cheap() -> None:
     once.measure()
     assert once.length == len(PLAIN)
     stored.was_read = 0
-    again = open_layer("gzip", stored, length=len(PLAIN), points=once.points)
+    assert once.points is not None
+    again = open_layer("gzip", stored, length=len(PLAIN), start_before=once.points.before)
     assert again.read(len(PLAIN) - 100, 100) == PLAIN[-100:]
     assert stored.was_read < stored.length / 4
 
@@ -95,11 +96,13 @@ def test_points_of_one_pass_are_those_of_the_library() -> None:
     data = gzip.compress(PLAIN) + gzip.compress(b"more")
     once = OnePass("gzip", BytesReader(data))
     once.measure()
-    made = IndexedGzipFile(fileobj=io.BytesIO(data), spacing=SPACING)
+    made = IndexedGzipFile(fileobj=io.BytesIO(data), spacing=POINT_SPACING)
     made.build_full_index()
     exported = io.BytesIO()
     made.export_index(fileobj=exported)
-    assert once.points == exported.getvalue()
+    assert once.points is not None
+    assert list(once.points) == list(GzipPoints.of_file(exported.getvalue()))
+    assert len(once.points) >= 4
 
 
 @pytest.mark.parametrize("end", [-8, -1], ids=["checksum", "length"])
@@ -145,6 +148,8 @@ def test_a_signal_while_gzip_is_read_is_passed_on(signal: type[BaseException]) -
         def read(self, offset: int, length: int) -> bytes:
             raise signal
 
-    plain = open_layer("gzip", Stopped(data), length=once.length, points=once.points)
+    assert once.points is not None
+    before = once.points.before
+    plain = open_layer("gzip", Stopped(data), length=once.length, start_before=before)
     with pytest.raises(signal):
         plain.read(10_000_000, 100)
