@@ -51,6 +51,17 @@ def cut(data: bytes, asked: Asked) -> bytes:
     return reply(206, part[: len(part) // 2], Content_Length=str(len(part)), Content_Range=place)
 
 
+def cut_off(data: bytes, asked: Asked) -> bytes:
+    """A file that lost all but its beginning."""
+    assert asked.range is not None
+    first, end = asked.range
+    rest = data[: len(data) // 2][:end]
+    if first >= len(rest):
+        return reply(416, b"", Content_Range=f"bytes */{len(rest)}")
+    place = f"bytes {first}-{len(rest) - 1}/{len(data) // 2}"
+    return reply(206, rest[first:], Content_Range=place)
+
+
 def status(number: int) -> Callable[[bytes, Asked], bytes]:
     return lambda _, __: reply(number, b"no", Location="https://elsewhere.example/")
 
@@ -64,6 +75,8 @@ CASES = {
     "a page for a name": ("n", page, 5, "something else than the name vm"),
     "a map that is not there yet": ("m", status(404), 9, "has the name, but not the map of"),
     "a page for a map": ("m", page, 5, "a web page in the place of /m/"),
+    "a map that was cut off": ("m", cut_off, 4, "map that is shorter than it says"),
+    "a segment that was cut off": ("seg", status(416), 9, "lacks the end of seg/"),
     "a segment that is gone": ("seg", status(404), 9, "lacks seg/"),
     "a signature that has expired": ("seg", status(403), 8, "signature in its address may have"),
     "a page for a segment": ("seg", page, 5, "a web page in the place of /seg/"),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Final, TypeVar
+from contextlib import contextmanager, suppress
+from typing import BinaryIO, Final, TypeVar
 
 import msgspec
 
@@ -32,7 +32,7 @@ from casync.errors import (
     RemoteProtocolError,
     UsageError,
 )
-from casync.ids import ManifestId
+from casync.ids import ManifestId, manifest_id
 from casync.names.name import Name, NameRecord
 from casync.ops.publish.place_table import SegmentPlace
 from casync.remote.site.open_map import OpenMap
@@ -99,10 +99,29 @@ class SiteContents:
         key = name_key(Name(versions[-1].name))
         self.storage.put(key, encode_document(site_name(versions)))
 
-    def map_ids(self) -> set[ManifestId]:
-        """The manifests that have a map."""
-        found = (map_of(listed.key) for listed in self.storage.list(MAPS))
-        return {ident for ident in found if ident is not None}
+    def map_sizes(self) -> dict[ManifestId, int]:
+        """The manifests that have a map, and its bytes."""
+        found = ((map_of(listed.key), listed.size) for listed in self.storage.list(MAPS))
+        return {ident: size for ident, size in found if ident is not None}
+
+    def put_map(self, ident: ManifestId, data: BinaryIO) -> None:
+        """Writes the map of a manifest."""
+        self.storage.put(map_key(ident), data)
+        self._maps.pop(ident, None)
+
+    def is_whole(self, ident: ManifestId, size: int, segments: Mapping[SessionPart, int]) -> bool:
+        """Whether a map can be relied on: none of it is cut off, and no segment is missing.
+
+        Args:
+            ident: Its manifest.
+            size: Its bytes.
+            segments: The segments that are there, and their bytes.
+        """
+        with suppress(MalformedError), self._reading(ident) as found:
+            return found.length == size and all(
+                segments.get(row.part) == row.size for row in found.segments
+            )
+        return False
 
     def segment_sizes(self) -> dict[SessionPart, int]:
         """The segments that are there, whether needed or not, and their bytes."""
@@ -128,13 +147,14 @@ class SiteContents:
             return found.indexes.keys()
 
     def chunks(
-        self, ident: ManifestId, passed: set[bytes]
+        self, ident: ManifestId, passed: set[bytes], segments: Mapping[SessionPart, int]
     ) -> Iterator[list[tuple[bytes, SegmentPlace]]]:
         """The chunks that a manifest leads to, in batches.
 
         Args:
             ident: The manifest.
             passed: Nodes whose chunks are passed over; grows by those of this manifest.
+            segments: As of `is_whole`; chunks in others are left out.
 
         Raises:
             MalformedError: Its map is missing, or damaged.
@@ -144,6 +164,7 @@ class SiteContents:
                 yield [
                     (one, SegmentPlace(segment.part, place.offset, place.stored))
                     for one, (_, place, segment) in batch
+                    if segments.get(segment.part) == segment.size
                 ]
 
     @contextmanager
@@ -159,11 +180,13 @@ class SiteContents:
         try:
             if ident not in self._maps:
                 self._maps[ident] = OpenMap(read)
+            if manifest_id(self._maps[ident].manifest) != ident:
+                raise MalformedError("it is the map of another manifest")
             yield self._maps[ident]
         except IntegrityError as error:
             raise MalformedError(
                 f"{self.storage.place}/{key}: {error.message}",
-                next_step="Delete this object, and publish the name again.",
+                next_step="Publish its name again.",
             ) from error
 
     def unnamed(self) -> dict[str, int] | None:

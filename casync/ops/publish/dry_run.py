@@ -1,7 +1,9 @@
-"""A storage that is read as it is, and to which nothing is written."""
+"""A storage to which nothing is written, although it lists what would have been."""
 
 from __future__ import annotations
 
+import io
+import time
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, Self
 
@@ -13,12 +15,15 @@ __all__ = ["UnwrittenStorage"]
 class UnwrittenStorage:
     """An `ObjectStorage` whose writes do nothing, so that an operation shows what it would do.
 
+    It lists the objects that were put; they cannot be read.
+
     Args:
         storage: What is read.
     """
 
     def __init__(self, storage: ObjectStorage) -> None:
         self._storage = storage
+        self._put: dict[str, ListedKey] = {}
 
     @property
     def place(self) -> str:
@@ -42,7 +47,9 @@ class UnwrittenStorage:
         return self._storage.get_ranges(key, ranges)
 
     def put(self, key: str, data: bytes | BinaryIO) -> None:
-        """Does nothing."""
+        """Notes the key."""
+        size = len(data) if isinstance(data, bytes) else data.seek(0, io.SEEK_END)
+        self._put[key] = ListedKey(key, size, time.time())
 
     def create(self, key: str, data: bytes) -> bool:
         """Does nothing."""
@@ -53,8 +60,9 @@ class UnwrittenStorage:
         return tag
 
     def list(self, prefix: str = "") -> Iterator[ListedKey]:
-        """As `ObjectStorage.list`."""
-        return self._storage.list(prefix)
+        """As `ObjectStorage.list`, with what was put."""
+        yield from (one for one in self._storage.list(prefix) if one.key not in self._put)
+        yield from (one for one in list(self._put.values()) if one.key.startswith(prefix))
 
     def delete(self, keys: Sequence[str]) -> None:
         """Does nothing."""

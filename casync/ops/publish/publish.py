@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final, NamedTuple
@@ -15,7 +16,7 @@ from typing import Final, NamedTuple
 from casync.access.progress import SILENT, Progress
 from casync.bucket.keys import SessionPart, map_key, name_key, segment_key
 from casync.bucket.storage import ObjectStorage
-from casync.errors import NoNameError, UsageError
+from casync.errors import LostRaceError, MalformedError, NoNameError, UsageError
 from casync.ids import ManifestId
 from casync.names.name import Name, NameRecord
 from casync.ops.publish.contents import SiteContents
@@ -56,6 +57,8 @@ class Published(NamedTuple):
         dropped: Names and old versions that are gone.
         waiting: Objects that no name needs, and that are removed later.
         removed: Objects that were removed now.
+        broken: Other names whose map is missing or damaged, or names segments that are gone.
+            Nothing is removed while there are any.
     """
 
     names: Sequence[NameRecord]
@@ -65,6 +68,7 @@ class Published(NamedTuple):
     dropped: int
     waiting: int
     removed: int
+    broken: Sequence[Name]
 
 
 def publish(
@@ -88,6 +92,7 @@ def publish(
     Raises:
         NoNameError: There is no such name.
         UsageError: The site has a later version of a name.
+        LostRaceError: Another publisher removed meanwhile what this one relied on.
         CasyncError: An object is missing or damaged, or the storage fails.
     """
     wanted = {name: _newest(name, source, options.history) for name in names}
@@ -109,18 +114,17 @@ def publish(
     for name, versions in wanted.items():
         if before.get(name) != versions:
             site.set_name(versions)
-    waiting, removed = len(unnamed or {}), 0
+    swept = _Swept(len(unnamed or {}), 0, [])
     is_due = any(since + options.grace <= now for since in (unnamed or {}).values())
     if unnamed is None or is_due or made.manifests or after != before:
-        waiting, removed = _sweep(site, _manifests(after), made, unnamed, options.grace, now)
+        swept = _sweep(site, after, made, unnamed, options.grace, now)
     return Published(
         [versions[-1] for versions in wanted.values()],
         len(made.manifests),
         made.chunks,
         made.stored,
         _count_dropped(before, after),
-        waiting,
-        removed,
+        *swept,
     )
 
 
@@ -146,9 +150,8 @@ def unpublish(
             raise NoNameError(f"{name} is not in {storage.place}")
     after = {name: versions for name, versions in before.items() if name not in names}
     storage.delete([name_key(name) for name in names])
-    needed = _manifests(after)
-    waiting, removed = _sweep(site, needed, _NOTHING, site.unnamed(), options.grace, now)
-    return Published([], 0, 0, 0, _count_dropped(before, after), waiting, removed)
+    swept = _sweep(site, after, _NOTHING, site.unnamed(), options.grace, now)
+    return Published([], 0, 0, 0, _count_dropped(before, after), *swept)
 
 
 class _Made(NamedTuple):
@@ -159,6 +162,12 @@ class _Made(NamedTuple):
 
 
 _NOTHING: Final = _Made([], set(), 0, 0)
+
+
+class _Swept(NamedTuple):
+    waiting: int
+    removed: int
+    broken: list[Name]
 
 
 def _newest(name: Name, source: ManifestSource, count: int) -> list[NameRecord]:
@@ -189,10 +198,15 @@ def _make_maps(
     doomed: set[str],
     progress: Progress,
 ) -> _Made:
-    """Makes the maps that are missing, doomed or lack an index, and packs what they need."""
-    there = site.map_ids()
-    usable = {ident for ident in there if ident in named or map_key(ident) not in doomed}
-    usable -= {ident for ident in wanted & usable if _lacks_index(site, source, ident)}
+    """Makes the maps that are missing, broken, doomed or lack an index; packs what they need."""
+    there, sizes = site.map_sizes(), site.segment_sizes()
+    usable = {
+        ident
+        for ident in wanted & there.keys()
+        if (ident in named or map_key(ident) not in doomed)
+        and site.is_whole(ident, there[ident], sizes)
+        and not _lacks_index(site, source, ident)
+    }
     lacking = sorted(wanted - usable)
     if not lacking:
         return _NOTHING
@@ -202,16 +216,17 @@ def _make_maps(
         SegmentWriter(site.storage, site.store) as segments,
     ):
         passed: set[bytes] = set()
-        for ident in sorted(named & there):
-            for batch in site.chunks(ident, passed):
-                table.add(batch)
+        for ident in sorted(named & there.keys()):
+            with suppress(MalformedError):  # a part of its chunks is packed again
+                for batch in site.chunks(ident, passed, sizes):
+                    table.add(batch)
         progress.start("publishing", total)
         needed = set[SessionPart]()
-        maker = MapMaker(source, table, segments, site.segment_sizes(), progress.advance)
+        maker = MapMaker(source, table, segments, sizes, progress.advance)
         for ident in lacking:
             with tempfile.TemporaryFile() as out:
                 needed.update(maker.make(ident, out))
-                site.storage.put(map_key(ident), out)
+                site.put_map(ident, out)
     return _Made(lacking, needed, maker.chunks, maker.stored)
 
 
@@ -234,18 +249,30 @@ def _lacks_index(site: SiteContents, source: ManifestSource, ident: ManifestId) 
 
 def _sweep(
     site: SiteContents,
-    needed: set[ManifestId],
+    names: Mapping[Name, Sequence[NameRecord]],
     made: _Made,
     known: dict[str, int] | None,
     grace: int,
     now: int,
-) -> tuple[int, int]:
-    """Removes what no name has needed for the grace; how much is waiting, and was removed."""
-    segments = set(made.segments)
-    for ident in needed.difference(made.manifests):
-        segments.update(site.segments(ident))
-    idle = [map_key(ident) for ident in site.map_ids() - needed]
-    idle += [segment_key(part) for part in site.segment_sizes() if part not in segments]
+) -> _Swept:
+    """Removes what none of the names has needed for the grace, unless one of them is broken."""
+    maps, sizes = site.map_sizes(), site.segment_sizes()
+    if not (maps.keys() >= set(made.manifests) and sizes.keys() >= made.segments):
+        raise LostRaceError(
+            f"another publisher removed from {site.storage.place} what this one sent",
+            next_step="Run the command again; give all publishers to one place the same --grace.",
+        )
+    needed = _manifests(names)
+    others = needed.difference(made.manifests)
+    broken = {one for one in others if not site.is_whole(one, maps.get(one, 0), sizes)}
+    if broken:  # what else it needs is not known
+        of_names = [
+            name for name in names if not broken.isdisjoint(_manifests({name: names[name]}))
+        ]
+        return _Swept(len(known or {}), 0, of_names)
+    segments = made.segments.union(*map(site.segments, others))
+    idle = [map_key(ident) for ident in maps.keys() - needed]
+    idle += [segment_key(part) for part in sizes.keys() - segments]
     unnamed = {key: min((known or {}).get(key, now), now) for key in idle}
     if any(since + grace <= now for since in unnamed.values()):
         for ident in _manifests(site.names()) - needed:  # named by another publisher meanwhile
@@ -256,4 +283,4 @@ def _sweep(
     waiting = {key: since for key, since in unnamed.items() if since + grace > now}
     if waiting != known:
         site.set_unnamed(waiting)
-    return len(waiting), len(due)
+    return _Swept(len(waiting), len(due), [])

@@ -62,6 +62,7 @@ class OpenMap:
             and end; once for each part that is read.
 
     Attributes:
+        length: The bytes of the map, as it says itself.
         manifest: The bytes of the manifest, not compared with its id.
         segments: The segments of the map.
         indexes: The member indexes of archives, by the ids of their contents.
@@ -80,6 +81,7 @@ class OpenMap:
         self._lists_places = lists
         self._begin = read(0, _FIRST_BYTES)
         header = decode_map_header(self._begin)
+        self.length = header.total
         head = self._bytes(MAP_HEADER_BYTES, MAP_HEADER_BYTES + header.head_bytes)
         self.manifest, self.segments, self._parts, self.indexes = decode_head_part(header, head)
         self._numbers = {part.id: at for at, part in enumerate(self._parts) if part.level}

@@ -51,6 +51,8 @@ _ABSENT: Final = frozenset({404, 410})
 _HIDDEN: Final = frozenset({401, 403})
 """Statuses of files that are not there, at storages that do not let strangers list."""
 
+_NO_SUCH_RANGE: Final = 416
+
 _Answer = TypeVar("_Answer")
 
 
@@ -281,9 +283,10 @@ class StaticSite:
         try:
             return self._calls.read_part(request, 2 * (end - start))
         except CasyncError as error:
-            if error.status in _ABSENT:
-                step = "Try again later; if it is lost, publish again, into an empty place."
-                raise NoObjectError(f"{self.place} lacks {key}", next_step=step) from error
+            if error.status in _ABSENT or error.status == _NO_SUCH_RANGE:
+                lost = key if error.status in _ABSENT else f"the end of {key}"
+                step = "Try again later; if it is lost, publish the name again."
+                raise NoObjectError(f"{self.place} lacks {lost}", next_step=step) from error
             if error.status in _HIDDEN:
                 raise DeniedError(
                     f"{self.place} does not send {key}: HTTP status {error.status}",
@@ -350,7 +353,12 @@ class StaticSite:
 
         def read(start: int, end: int) -> bytes:
             request = Request(f"/{key}", (), fields=fields, span=(start, end))
-            data = self._if_there(lambda: self._calls.read_part(request, 2 * (end - start)))
+            try:
+                data = self._if_there(lambda: self._calls.read_part(request, 2 * (end - start)))
+            except CasyncError as error:
+                if error.status == _NO_SUCH_RANGE:
+                    raise MalformedError("map that is shorter than it says") from error
+                raise
             if data is None:
                 raise _Gone
             return bytes(data)

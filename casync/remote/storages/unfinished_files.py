@@ -54,11 +54,9 @@ class UnfinishedFiles:
         """Writes a file durably; gives its name. It is removed afterwards if it is still here."""
         name, fd = self._make()
         try:
-            with open(fd, "wb", buffering=0, closefd=False) as file:
+            with open(fd, "wb", closefd=False) as file:
                 if isinstance(data, bytes):
-                    rest = memoryview(data)
-                    while rest:
-                        rest = rest[file.write(rest) :]
+                    file.write(data)
                 else:
                     data.seek(0)
                     shutil.copyfileobj(data, file, _BLOCK_BYTES)

@@ -104,6 +104,7 @@ def _report(
                 "dropped": published.dropped,
                 "waiting": published.waiting,
                 "removed": published.removed,
+                "broken": [str(name) for name in published.broken],
                 "dry_run": dry_run,
             },
         )
@@ -111,6 +112,8 @@ def _report(
     for one in published.names:
         output.row(one.manifest.hex(), f"{one.name}@{one.version}")
     output.flush()
+    for name in published.broken:
+        output.say(f"warning: a part of {name} is lost there; publish it again, or --remove it")
     mood = "would be " if dry_run else ""
     dropped = format_count(published.dropped, "version")
     if unpublished:

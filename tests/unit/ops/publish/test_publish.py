@@ -331,38 +331,11 @@ def test_a_damaged_chunk_is_not_published(publisher: Publisher) -> None:
     assert publisher.store.manifest(ident) is not None
 
 
-def test_a_damaged_map_is_named_with_a_next_step(publisher: Publisher) -> None:
-    ident = publisher.prepare(BASE)
-    publisher.publish()
-    data = publisher.storage.objects[map_key(ident)].data
-    publisher.storage.put(map_key(ident), data[:-20])
-    publisher.prepare(CHANGED)
-    with pytest.raises(MalformedError, match=map_key(ident)) as caught:
-        publisher.publish()
-    assert "publish the name again" in caught.value.next_step
-
-
-def test_a_map_that_is_gone_is_made_again(publisher: Publisher) -> None:
-    ident = publisher.prepare(BASE)
-    publisher.publish()
-    publisher.storage.delete([map_key(ident)])
-    assert publisher.publish().manifests == 1
-    assert map_key(ident) in publisher.storage.objects
-
-
 def test_nothing_is_removed_where_no_site_is() -> None:
     storage = MemoryStorage()
     with pytest.raises(NotFoundError, match="no static site"):
         unpublish([VM], storage, PublishOptions(), NOW)
     assert storage.objects == {}
-
-
-def test_a_repeat_looks_at_names_alone(publisher: Publisher) -> None:
-    publisher.prepare(BASE)
-    publisher.publish()
-    for key in publisher.keys(SEGMENTS) | publisher.keys(MAPS):
-        publisher.storage.put(key, b"damaged: it would be an error to read it")
-    assert publisher.publish(day=1).manifests == 0
 
 
 def test_keys_are_those_of_the_format(publisher: Publisher) -> None:

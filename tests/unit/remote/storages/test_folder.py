@@ -171,12 +171,14 @@ def test_every_name_is_durable_when_a_write_returns(
 
 def test_a_full_disk_and_missing_rights_are_told_apart(tmp_path: Path) -> None:
     code = """
-import resource, signal
+import io, resource, signal
 from casync.remote.storages.folder import FolderStorage
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
 storage = FolderStorage(path)
 told(lambda: storage.put("a", bytes(2000)))
+told(lambda: storage.put("a", io.BytesIO(bytes(1500))))
+print(storage.get("a"))
 print(os.listdir(path / ".writing"))
 path.chmod(0o500)
 told(lambda: storage.put("b/c", b""))
@@ -188,6 +190,8 @@ path.chmod(0o700)
     lines = run_python(code, tmp_path, prefix=without_rights()).splitlines()
     assert [line.partition(" ")[0] for line in lines] == [
         "NoSpaceError",
+        "NoSpaceError",
+        "None",
         "[]",
         "DeniedError",
         "DeniedError",
