@@ -2,8 +2,8 @@
 
 It reads commands from its standard input and answers on its standard output, in order. Results go
 to memory that it shares with its parent. Bytes are read once: the hashed bytes are the packed ones.
-It ends when its input ends, so it never outlives its parent. Each child loads this module, so it
-imports little.
+It ends when its input ends, or an answer has no reader, so it never outlives its parent. Each child
+loads this module, so it imports little.
 
 A span that cannot be read is answered as one without chunks; the parent reads it again and finds
 the error.
@@ -16,6 +16,7 @@ import mmap
 import os
 import struct
 import sys
+from contextlib import suppress
 from itertools import compress
 from typing import BinaryIO, Final, NamedTuple
 
@@ -179,7 +180,8 @@ def main() -> None:
     keep_freed_memory()
     content, shared, min_size, avg_size, max_size, level = map(int, sys.argv[1:])
     worker = CutterWorker(content, shared, ChunkerParams(min_size, avg_size, max_size), level)
-    worker.serve(sys.stdin.buffer, sys.stdout.fileno())
+    with suppress(BrokenPipeError):  # the parent is gone
+        worker.serve(sys.stdin.buffer, sys.stdout.fileno())
 
 
 if __name__ == "__main__":

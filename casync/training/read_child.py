@@ -2,7 +2,7 @@
 
 It reads requests from its standard input and answers on its standard output, in order. What was
 asked for goes to memory that it shares with its parent, each chunk proved before. It ends when its
-input ends, so it never outlives its parent.
+input ends, or an answer has no reader, so it never outlives its parent.
 
 Bytes that cannot be read are answered as none; the parent reads them itself and finds the error.
 """
@@ -15,7 +15,7 @@ import os
 import struct
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
@@ -122,7 +122,10 @@ def main() -> None:
     gc.disable()  # there are no cycles here, and looking for them takes 7 % of the time
     keep_freed_memory()
     folder, descriptor = Path(os.fsdecode(sys.argv[1])), int(sys.argv[2])
-    with closing(Environment(folder, read_only=True, map_bytes=MAP_BYTES)) as environment:
+    with (
+        suppress(BrokenPipeError),  # the parent is gone
+        closing(Environment(folder, read_only=True, map_bytes=MAP_BYTES)) as environment,
+    ):
         store = Objects(environment.databases, environment.reading)
         os.write(sys.stdout.fileno(), ANSWER.pack(0))  # it has started
         shared = memoryview(mmap.mmap(descriptor, SLOTS * BLOCK_BYTES))

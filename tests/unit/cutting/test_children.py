@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from casync.cutting.child import CHUNK, MAX_AHEAD, SIZE, SLOT_BYTES, SLOTS, SPAN_BYTES
+from casync.cutting.child import CHUNK, COMMAND, MAX_AHEAD, SIZE, SLOT_BYTES, SLOTS, SPAN_BYTES, Do
 from casync.cutting.children import Cutters, fit_for_children
 from casync.errors import CasyncError
 from casync.ids import ChunkId, Kind
@@ -19,7 +19,7 @@ from casync.limits import KIB, MIB, MIN_CHUNK_SIZE
 from casync.objects.chunker import ChunkerParams
 from casync.objects.codec import Codec, Packer, Unpacker, Verified
 from casync.objects.record import RECORD_BYTES, ChunkRecords, encode_record
-from tests.support.children import children_of
+from tests.support.children import children_of, ended_unread
 from tests.support.preparing import PARAMS, chunks, noise
 
 DATA = noise(MIB)
@@ -164,6 +164,15 @@ def test_signals_for_a_group_do_not_reach_children(cutters: Cutters) -> None:
     assert cutters.found(0) == cutters.found(1)
     # The signal mask of this process is restored.
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_a_child_whose_parent_is_gone_ends_silently(content: int) -> None:
+    fd = os.memfd_create("shared")
+    os.ftruncate(fd, SLOTS * SLOT_BYTES)
+    numbers = [content, fd, PARAMS.min_size, PARAMS.avg_size, PARAMS.max_size, 1]
+    command = COMMAND.pack(Do.CUT, 0, True, 10_000, 0)
+    assert ended_unread("casync.cutting.child", numbers, command, [content, fd]) == (0, b"")
+    os.close(fd)
 
 
 def test_a_child_that_cannot_start_leaves_no_others(

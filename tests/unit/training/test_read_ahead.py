@@ -24,6 +24,8 @@ from casync.store.lmdb.store import LmdbStore
 from casync.training import read_ahead
 from casync.training.filesystem import CasyncFileSystem
 from casync.training.read_ahead import READ_BYTES, open_ahead, start_ahead
+from casync.training.read_child import BLOCK_BYTES, SLOTS
+from tests.support.children import ended_unread
 
 DATA = os.urandom(9 * MIB) + bytes(2 * MIB) + os.urandom(77_777)
 
@@ -146,6 +148,16 @@ os._exit(0)
     with suppress(FileNotFoundError):
         while command_line.read_bytes():  # a process that has ended has none
             os.sched_yield()
+
+
+def test_a_process_whose_parent_is_gone_ends_silently(
+    files: CasyncFileSystem, tmp_path: Path
+) -> None:
+    fd = os.memfd_create("shared")
+    os.ftruncate(fd, SLOTS * BLOCK_BYTES)
+    arguments = [tmp_path / "store", fd]
+    assert ended_unread("casync.training.read_child", arguments, b"", [fd]) == (0, b"")
+    os.close(fd)
 
 
 def test_all_chunks_of_a_store_are_proved_alike(files: CasyncFileSystem, tmp_path: Path) -> None:
