@@ -51,6 +51,10 @@ class FetchedPart(msgspec.Struct, frozen=True, omit_defaults=True):
         if not all(0 < length <= MAX_CHUNK_SIZE for _, length in _CHUNK.iter_unpack(self.chunks)):
             raise ValueError("the length of a chunk is out of bounds")
 
+    def ids(self) -> list[ChunkId]:
+        """The ids of the chunks, in order."""
+        return [ChunkId(ident) for ident, _ in _CHUNK.iter_unpack(self.chunks)]
+
 
 @dataclass(frozen=True, slots=True)
 class HalfFetched:

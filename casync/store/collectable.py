@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol, TypeAlias
 
-from casync.ids import Kind, ManifestId, ObjectId
+from casync.ids import ChunkId, Kind, ManifestId, ObjectId
 from casync.objects.node import Content
 from casync.store.base import ObjectStore
 from casync.store.push import OpenPush
@@ -66,6 +66,14 @@ class Collection(Protocol):
 
         The caller marks the index of each marked content, and drops the others. Malformed rows are
         left out.
+        """
+        ...
+
+    def half_fetched(self) -> Iterator[Sequence[ChunkId]]:
+        """The chunks of the half-fetched objects of all jobs, some at a time.
+
+        The caller marks them, so that a job that was stopped goes on where it was. Those of jobs
+        that are gone, and malformed rows, are left out.
         """
         ...
 

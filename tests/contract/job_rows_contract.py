@@ -141,7 +141,7 @@ class JobRowsContract:
         store.commit(Batch(job=JobUpdate(ended(claimed.row))))
         assert [store.jobs.parts(claimed.row.id, index) for index in (0, 9)] == [None, None]
 
-    def test_chunks_of_a_half_fetched_object_stay_while_its_runner_lives(
+    def test_chunks_of_a_half_fetched_object_stay_until_its_job_is_removed(
         self, store: WholeStore, claimed: JobClaim, reopen: Reopen
     ) -> None:
         chunk = pack(noise(5000))
@@ -155,10 +155,13 @@ class JobRowsContract:
             assert collect(store, CollectOptions(window=0)).objects == 0
         claimed.release()
         store = reopen()
+        for _ in range(2):
+            assert collect(store, CollectOptions(window=0)).objects == 0
         found = store.jobs.parts(claimed.row.id, 0)
         assert found is not None
+        store.jobs.remove(claimed.row.id)
         assert collect(store, CollectOptions(window=0)).objects == 1
-        assert store.known(Kind.CHUNK, [ident for ident, _ in found.chunks]) == [False]
+        assert store.known(Kind.CHUNK, [ChunkId(chunk.id)]) == [False]
 
     # -- Origins ------------------------------------------------------------------------------
 

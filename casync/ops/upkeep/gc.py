@@ -106,6 +106,8 @@ def collect(
         for ident in collection.roots():
             marker.mark(ident)
             roots += 1
+        for chunks in collection.half_fetched():
+            marker.mark_chunks(chunks)
         stale = _mark_indexes(collection, marker)
         if stale and not options.dry_run:
             with suppress(NoSpaceError):  # they lead nowhere, and are dropped the next time

@@ -6,10 +6,11 @@ Each distinct node and folder is read once. Of the chunks, only those of folders
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterable
 from typing import Final
 
 from casync.errors import DamagedStoreError, IntegrityError, NoObjectError, UnsupportedError
-from casync.ids import Kind, ManifestId, ObjectId
+from casync.ids import ChunkId, Kind, ManifestId, ObjectId
 from casync.objects.below import Below, walk_nodes
 from casync.objects.manifest import decode_manifest
 from casync.objects.node import Content
@@ -62,6 +63,11 @@ class Marker:
                 f"cannot read everything below manifest {ident.hex()}: {error.message}",
                 next_step=_NEXT,
             ) from error
+
+    def mark_chunks(self, ids: Iterable[ChunkId]) -> None:
+        """Marks chunks that no node leads to."""
+        for ident in ids:
+            self._chunks.add(ident)
 
     def mark_index(self, index: Content) -> bool:
         """Marks a member index. Returns whether all its nodes could be read."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from casync.errors import LockedError, WriteError
-from casync.ids import Kind, ManifestId
+from casync.ids import ChunkId, Kind, ManifestId
 from casync.objects.node import Content
 from casync.objects.record import RECORD_BYTES
 from casync.store.base import ManifestState
@@ -21,7 +21,7 @@ from casync.store.lmdb.commit import forget_file
 from casync.store.lmdb.compaction import MAX_MOVED_BYTES, mostly_dead, move_records
 from casync.store.lmdb.environment import Environment, Txn
 from casync.store.lmdb.gc_totals import GcTotals, add_collection
-from casync.store.lmdb.jobs.upkeep import sweep_jobs
+from casync.store.lmdb.jobs.upkeep import half_fetched_chunks, sweep_jobs
 from casync.store.lmdb.lmdb_errors import translate
 from casync.store.lmdb.member_indexes import drop_indexes, each_index
 from casync.store.lmdb.meta import read_generation
@@ -216,6 +216,10 @@ class LmdbCollection:
     def member_indexes(self) -> Iterator[tuple[bytes, Content]]:
         """As `Collection.member_indexes`."""
         return each_index(self._environment)
+
+    def half_fetched(self) -> Iterator[list[ChunkId]]:
+        """As `Collection.half_fetched`."""
+        return half_fetched_chunks(self._environment)
 
     def drop_indexes(self, archives: Sequence[bytes]) -> None:
         """As `Collection.drop_indexes`."""

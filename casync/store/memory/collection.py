@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from casync.errors import LockedError, WriteError
-from casync.ids import Kind, ManifestId
+from casync.ids import ChunkId, Kind, ManifestId
 from casync.objects.node import Content
 from casync.store.base import ManifestState
 from casync.store.collectable import Dead, IsMarked, Swept
@@ -95,6 +95,14 @@ class MemoryCollection:
         """As `Collection.member_indexes`."""
         with self._tables.lock:
             return iter(sorted(self._tables.member_indexes.items()))
+
+    def half_fetched(self) -> Iterator[list[ChunkId]]:
+        """As `Collection.half_fetched`."""
+        jobs = self._tables.jobs
+        with self._tables.lock:
+            of_jobs = [jobs.parts[ident] for ident in jobs.parts if ident in jobs.rows]
+            parts = [part for job in of_jobs for of_object in job.values() for part in of_object]
+        return (part.ids() for part in parts)
 
     def drop_indexes(self, archives: Sequence[bytes]) -> None:
         """As `Collection.drop_indexes`."""

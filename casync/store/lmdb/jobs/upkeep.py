@@ -11,6 +11,7 @@ from typing import Final
 import lmdb
 
 from casync.errors import DamagedStoreError
+from casync.ids import ChunkId
 from casync.jobs.job import JobRow, JobState
 from casync.store.job_rules import expired
 from casync.store.lmdb.databases import JOB_DATABASES
@@ -39,7 +40,14 @@ from casync.store.lmdb.lmdb_errors import REBUILD
 from casync.store.lmdb.rows import decode_name
 from casync.store.lmdb.scan import scan
 
-__all__ = ["JOB_TABLES", "check_jobs", "drop_bad_jobs", "remove_rows", "sweep_jobs"]
+__all__ = [
+    "JOB_TABLES",
+    "check_jobs",
+    "drop_bad_jobs",
+    "half_fetched_chunks",
+    "remove_rows",
+    "sweep_jobs",
+]
 
 JOB_TABLES: Final = ("jobs", "job_items", "job_faults", "job_parts")
 """Databases whose keys hold the id of a job."""
@@ -130,6 +138,17 @@ def sweep_jobs(environment: Environment, now: int) -> int:
         for ident in _jobs_in(environment, name):
             removed += _clear(environment, name, ident, orphans=True)
     return removed + _sweep_origins(environment)
+
+
+def half_fetched_chunks(environment: Environment) -> Iterator[list[ChunkId]]:
+    """As `Collection.half_fetched`."""
+    if "job_parts" not in environment.databases:
+        return
+    here = {row.id for row in _sound_jobs(environment)}
+    for key, value in scan(environment, "job_parts"):
+        if job_of(key) in here:
+            with suppress(DamagedStoreError):
+                yield decode_part(value).ids()
 
 
 def _sound_jobs(environment: Environment) -> Iterator[JobRow]:
