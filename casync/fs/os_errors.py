@@ -31,11 +31,12 @@ __all__ = [
 ]
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_RESUMES: Final = "Free some space and run the command again; it resumes where it stopped."
 
 
 @contextmanager
 def writing(path: Path, need: int = 0) -> Iterator[None]:
-    """Translates errors while about `need` bytes are written to `path`.
+    """Translates errors while about `need` bytes are written to `path`; 0 if that is not known.
 
     Raises:
         NoSpaceError: The disk is full, or a quota or a limit on file size is reached.
@@ -105,26 +106,28 @@ def no_folder(path: Path) -> WriteError:
     return WriteError(f"there is no folder {path}", next_step="Create it first.")
 
 
-def no_space(path: Path, need: int, have: int) -> NoSpaceError:
+def no_space(path: Path, need: int, have: int, next_step: str = _RESUMES) -> NoSpaceError:
     """The error for a full disk.
 
     Args:
         path: The target.
-        need: Bytes to be written.
+        need: Bytes to be written; 0 if that is not known.
         have: Bytes that are free.
+        next_step: What to do.
     """
     needed, free = format_size(need), format_size(have)
     if needed == free:
         needed, free = f"{need} B", f"{have} B"
-    return NoSpaceError(
-        f"no space on {path}: {needed} needed, {free} free",
-        next_step="Free some space and run the command again; it resumes where it stopped.",
-    )
+    wanted = f"{needed} needed, " if need else ""
+    return NoSpaceError(f"no space on {path}: {wanted}{free} free", next_step=next_step)
 
 
 def free_bytes(path: Path) -> int | None:
-    """Bytes that may still be written at `path` or beside it; None if the system does not say."""
-    for place in (path, path.parent):
+    """Bytes that may still be written at `path`; None if the system does not say.
+
+    For a path that is yet to be made, those of the folder that it will be in.
+    """
+    for place in (path, *path.parents):
         try:
             status = os.statvfs(place)
         except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -93,6 +94,27 @@ def test_a_new_store_on_any_amount_of_free_space(
             _check_readable(disk, store, hash_, data, f"{space} KiB left")
     assert exits[_NO_SPACE] >= 5
     summary(f"full disk, new store, {kind}: {len(spaces)} sizes, exits {dict(exits)}, 0 violations")
+
+
+def test_a_folder_that_stands_for_a_bucket_says_how_much_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "old").write_bytes(noise(25, 1 << 20))
+    (tmp_path / "new").write_bytes(noise(26, 1 << 20))
+    with TinyDisk(tmp_path, 16 << 20) as disk:
+        store, before = f"file://{disk.path}/store", [*disk.inside, "env"]
+        before += [f"XDG_{kind}_HOME={tmp_path / kind}" for kind in ("CACHE", "STATE")]
+        assert run("prepare", "--store", store, tmp_path / "old", before=before).returncode == 0
+        disk.fill(300 * _KIB)
+        full = run("prepare", "--store", store, tmp_path / "new", before=before)
+        assert full.returncode == _NO_SPACE
+        assert re.search(rb"/seg/\S+: 1\.\d+ MiB needed, \d+ KiB free\.", full.stderr), full.stderr
+        disk.empty()
+        disk.fill(0)
+        full = run("gc", "--store", store, before=before)
+        assert full.returncode == _NO_SPACE
+        assert re.search(rb"/lease/gc: \d+ B needed, 0 B free\.", full.stderr), full.stderr
+        disk.empty()
+        assert run("gc", "--store", store, before=before).returncode == 0
+        assert run("prepare", "--store", store, tmp_path / "new", before=before).returncode == 0
 
 
 @pytest.fixture(scope="module")

@@ -160,7 +160,8 @@ class FolderStorage:
     def _write(self, key: str, data: bytes | BinaryIO, allows: Callable[[_Place], bool]) -> bool:
         """Writes a file if what is in its place allows that. Whether it was written."""
         path = self._path(key)
-        with writing(self._folder / key), ExitStack() as stack:
+        need = len(data) if isinstance(data, bytes) else data.seek(0, os.SEEK_END)
+        with writing(self._folder / key, need), ExitStack() as stack:
             self._make_folder()
             root = self._open_root(stack)
             unfinished = UnfinishedFiles(root)

@@ -26,6 +26,7 @@ from casync.errors import (
     UsageError,
     WriteError,
 )
+from casync.fs.os_errors import free_bytes, no_space
 from casync.sizes import format_size
 
 __all__ = ["REBUILD", "SALVAGE", "exceeded_limit", "reading_errors", "translate"]
@@ -87,11 +88,13 @@ def translate(
             f"the files of the store {path} may not grow beyond {format_size(limit)} (ulimit -f)",
             next_step="Raise that limit and run the command again; nothing acknowledged is lost.",
         )
-    if code in _FULL or (need is not None and code == errno.EIO and _free(path) < need):
-        needed = f"{format_size(need)} needed, " if need else ""
-        return NoSpaceError(
-            f"no space on {path}: {needed}{format_size(_free(path))} free",
-            next_step="Free some space and run the command again; nothing acknowledged is lost.",
+    free = free_bytes(path) or 0
+    if code in _FULL or (need is not None and code == errno.EIO and free < need):
+        return no_space(
+            path,
+            need or 0,
+            free,
+            "Free some space and run the command again; nothing acknowledged is lost.",
         )
     if isinstance(error, lmdb.ReadonlyError) or code == errno.EROFS:
         return WriteError(f"store {path} is read-only: {_reason(error)}")
@@ -129,16 +132,3 @@ def exceeded_limit(path: Path, need: int) -> int:
     except OSError:
         size = 0
     return 0 if limit == resource.RLIM_INFINITY or size + need <= limit else limit
-
-
-def _free(path: Path) -> int:
-    """Bytes that may still be written below `path`; 0 if the system does not say."""
-    for place in (path, *path.parents):
-        try:
-            status = os.statvfs(place)
-        except FileNotFoundError:  # it is yet to be created
-            continue
-        except OSError:
-            return 0
-        return status.f_bavail * status.f_frsize
-    return 0

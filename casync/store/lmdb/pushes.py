@@ -16,12 +16,12 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 from casync.errors import NoSpaceError, QuotaError, WriteError
+from casync.fs.os_errors import no_space
 from casync.ids import Kind, ManifestId, ObjectId
 from casync.limits import MIB
 from casync.names.name import NameRecord
 from casync.names.name_update import NameUpdate
 from casync.objects.codec import Verified
-from casync.sizes import format_size
 from casync.store.base import Batch, Committed, ManifestState, ObjectStat
 from casync.store.lmdb.commit import Writer
 from casync.store.lmdb.environment import Environment, Txn
@@ -180,11 +180,7 @@ class LmdbPushes:
             room += self._environment.free_bytes
         if room < need:
             with self._giving_up(push):
-                raise NoSpaceError(
-                    f"no space on {self._environment.path}: "
-                    f"{format_size(need)} needed, {format_size(room)} free",
-                    next_step=MAKE_ROOM,
-                )
+                raise no_space(self._environment.path, need, room, MAKE_ROOM)
 
     def _stage(self, pending: Pending) -> None:
         """What can be done of a commit beside others."""
