@@ -50,20 +50,27 @@ def find_store(storage: ObjectStorage) -> bytes:
         NoStoreError: There is none.
         UsageError: There is a static site.
         UnsupportedError: Its format is newer than this program.
-        DamagedStoreError: Its marker is damaged.
+        DamagedStoreError: Its marker is damaged, or missing beside a head.
         CasyncError: The bucket cannot be read.
     """
-    return _marked(storage, storage.get(MARKER_KEY))
+    marker, head = _read(storage)
+    return _marked(storage, marker, head)
 
 
 def find_with_head(storage: ObjectStorage) -> FoundStore:
     """The store in a bucket. Marker and head are read at the same time. Raises as `find_store`."""
     marker, head = _read(storage)
-    return FoundStore(_marked(storage, marker), head)
+    return FoundStore(_marked(storage, marker, head), head)
 
 
-def _marked(storage: ObjectStorage, stored: StoredObject | None) -> bytes:
+def _marked(
+    storage: ObjectStorage, stored: StoredObject | None, head: StoredObject | None
+) -> bytes:
     """The UUID in a marker. Raises as `find_store`."""
+    if stored is None and head is not None:
+        stored = storage.get(MARKER_KEY)  # another host may have made both meanwhile
+        if stored is None:
+            raise _lost_marker(storage)
     if stored is None:
         raise NoStoreError(
             f"no store at {storage.place}",
@@ -85,6 +92,13 @@ def _marked(storage: ObjectStorage, stored: StoredObject | None) -> bytes:
     return marker.id
 
 
+def _lost_marker(storage: ObjectStorage) -> DamagedStoreError:
+    return DamagedStoreError(
+        f"{storage.place} has lost its object `{MARKER_KEY}`",
+        next_step="Put that object back from an older version or a copy of the bucket.",
+    )
+
+
 def _read(storage: ObjectStorage) -> tuple[StoredObject | None, StoredObject | None]:
     """Marker and head, at the same time."""
     pool = ThreadPoolExecutor(1)
@@ -99,14 +113,17 @@ def create_store(storage: ObjectStorage, now: int) -> FoundStore:
     """Makes an empty store, unless there is one.
 
     Raises:
+        DamagedStoreError: There is a store that has lost its marker or its head.
         CasyncError: There is something else, or the bucket cannot be written.
     """
     marker, head = _read(storage)
     if marker is not None and head is not None:
-        return FoundStore(_marked(storage, marker), head)
+        return FoundStore(_marked(storage, marker, head), head)
     if marker is None:
         others = (each.key for each in storage.list() if not each.key.startswith(PROBES))
         if next(others, None) is not None and storage.get(MARKER_KEY) is None:
+            if head is not None or next(storage.list(RUNS), None) is not None:
+                raise _lost_marker(storage)
             raise CasyncError(
                 f"{storage.place} is not empty, and no store",
                 next_step="Choose an empty prefix.",
