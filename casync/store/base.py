@@ -266,6 +266,14 @@ class ObjectStore(ManifestSource, Protocol):
         """
         ...
 
+    def refresh(self) -> None:
+        """Sees from here on all that others had committed before this call.
+
+        Raises:
+            CasyncError: The store cannot be read.
+        """
+        ...
+
     def known(self, kind: Kind, ids: Sequence[ObjectId]) -> list[bool]:
         """Which objects are here, and stay here for as long as this store is open.
 

@@ -97,6 +97,11 @@ class RowsPart:
         trash = {ident: row.length for ident, row in self.trash.items()}
         return trash | {ident: row.length for ident, row in self.manifests.items()}
 
+    def created(self, ident: ManifestId) -> int | None:
+        """When a manifest was added, in seconds since 1970; None if it is not here."""
+        row = self.manifests.get(ident) or self.trash.get(ident)
+        return row.created if row is not None else None
+
     def without(self, broken: Collection[bytes]) -> RowsPart:
         """All but these manifests, and what points to them."""
         return RowsPart(

@@ -6,7 +6,7 @@ that is below them is there. So a copy that was interrupted at any point is fini
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 from typing import Final, NamedTuple
@@ -116,8 +116,9 @@ class _Copy:
         wanted.indexes = self._needed_indexes(wanted.indexes)
         if self._roots or wanted.indexes:  # otherwise no object is needed
             self._copy_objects(dry_run=dry_run)
-        broken = self._broken()
-        wanted = wanted.without(broken)
+        gone = self._gone(wanted)
+        broken = self._broken(gone)
+        wanted = wanted.without({*gone, *broken})
         if self._target is not None and not dry_run:
             wanted = self._add_rows(self._target, wanted)
         return Copied(
@@ -243,12 +244,23 @@ class _Copy:
             target.set_quota(quota)
         return added
 
-    def _broken(self) -> dict[ManifestId, set[ObjectKey]]:
+    def _gone(self, wanted: RowsPart) -> set[ManifestId]:
+        """Manifests that were removed since their rows were read, even if they are back.
+
+        All others had their objects all the time.
+        """
+        if self._structure.wrong:
+            self._source.refresh()
+        roots = RowsPart(manifests=wanted.manifests, trash=wanted.trash)
+        here = self._source.contents.about(roots)
+        return {ident for ident in self._roots if here.created(ident) != roots.created(ident)}
+
+    def _broken(self, gone: Collection[ManifestId]) -> dict[ManifestId, set[ObjectKey]]:
         """Manifests that need faulty objects, with these."""
         if not self._structure.wrong:
             return {}
         memo: dict[Content, frozenset[ObjectKey]] = {}
-        needs = {ident: self._structure.needs(ident, memo) for ident in self._roots}
+        needs = {i: self._structure.needs(i, memo) for i in self._roots if i not in gone}
         return {ident: keys for ident, keys in needs.items() if keys}
 
     def _faults(self, rows: RowsPart, broken: dict[ManifestId, set[ObjectKey]]) -> list[Fault]:
@@ -259,6 +271,8 @@ class _Copy:
         faults: list[Fault] = []
         for key, found in sorted(self._structure.wrong.items(), key=lambda item: item[0]):
             hit = sorted(ident for ident, keys in broken.items() if key in keys)
+            if found.problem is FaultKind.MISSING and not hit:
+                continue  # it went with what needed it
             names = sorted({label for ident in hit for label in labels.get(ident, ())})
             faults.append(Fault(*key, found.problem, found.detail, tuple(hit), tuple(names)))
         return faults

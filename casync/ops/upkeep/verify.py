@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final, NamedTuple
@@ -198,11 +198,14 @@ class _Verifier:
             for record in self._store.history(Name(newest.name)) or [newest]:
                 yield f"{record.name}@{record.version}", ManifestId(record.manifest)
 
+    def _is_full(self, ident: ManifestId) -> bool:
+        row = self._store.manifest(ident)
+        return row is not None and row.state is ManifestState.FULL
+
     def _check_names(self) -> None:
         for label, ident in self._versions():
             self._names += 1
-            row = self._store.manifest(ident)
-            if row is None or row.state is not ManifestState.FULL:
+            if not self._is_full(ident):
                 found = NodeFault(
                     FaultKind.MISSING, f"{label} points to it, but it is incomplete here"
                 )
@@ -218,22 +221,36 @@ class _Verifier:
         for row in chosen if chosen is not None else self._store.manifests():
             for key in self._structure.needs(row.id, memo):
                 needed_by.setdefault(key, []).append(row.id)
+        self._store.refresh()
         names: dict[ManifestId, list[str]] = {}
         hit = {ident for idents in needed_by.values() for ident in idents}
         hit |= {ManifestId(ident) for kind, ident in wrong if kind is Kind.MANIFEST}
         for label, ident in self._versions():
             if ident in hit:
                 names.setdefault(ident, []).append(label)
-        return [_fault(key, wrong[key], sorted(needed_by[key]), names) for key in sorted(needed_by)]
+        there = {ident for ident in hit if self._is_full(ident)}
+        found = (
+            _fault(key, wrong[key], there & set(needed_by[key]), names) for key in sorted(needed_by)
+        )
+        return [fault for fault in found if self._is_fault(fault)]
+
+    def _is_fault(self, fault: Fault) -> bool:
+        """Whether a missing object is still needed, and missing: others may remove and add."""
+        if fault.problem is not FaultKind.MISSING:
+            return True
+        is_here = self._store.stat(fault.kind, [fault.id]) != [None]
+        if fault.kind is Kind.MANIFEST:
+            is_here = is_here and self._is_full(ManifestId(fault.id))
+        return bool(fault.manifests or fault.names) and not is_here
 
 
 def _fault(
     key: ObjectKey,
     found: NodeFault,
-    manifests: Sequence[ManifestId],
+    manifests: Collection[ManifestId],
     names: dict[ManifestId, list[str]],
 ) -> Fault:
     kind, ident = key
     pointed = dict.fromkeys([*manifests, ManifestId(ident)])
     labels = sorted({label for manifest in pointed for label in names.get(manifest, ())})
-    return Fault(kind, ident, found.problem, found.detail, tuple(manifests), tuple(labels))
+    return Fault(kind, ident, found.problem, found.detail, tuple(sorted(manifests)), tuple(labels))

@@ -162,6 +162,10 @@ class BucketStore(LmdbStore):
         if self.writable:
             self._session.begin()
 
+    def refresh(self) -> None:
+        """As `ObjectStore.refresh`: brings the tables to the head."""
+        self._environment.refresh()
+
     def stage(self, batch: Batch) -> None:
         """As `ObjectStore.stage`."""
         self._stage(Pending.of(batch.objects, batch.records))

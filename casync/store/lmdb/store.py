@@ -177,6 +177,9 @@ class LmdbStore:
     def stage(self, batch: Batch) -> None:
         """As `ObjectStore.stage`: a commit writes all by itself."""
 
+    def refresh(self) -> None:
+        """As `ObjectStore.refresh`: each look into the store does so."""
+
     # -- Objects ------------------------------------------------------------------------------
 
     def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
@@ -200,9 +203,7 @@ class LmdbStore:
         for key in scan_keys(self._environment, "index", prefix=index_prefix(kind)):
             yield ManifestId(key[1:])
 
-    def by_place(self, kind: Kind) -> Iterator[ObjectId]:
-        """As `ObjectStore.by_place`: on a disk ids are as good an order as any."""
-        return self.objects(kind)
+    by_place = objects  # on a disk ids are as good an order as any
 
     # -- Manifests and names ------------------------------------------------------------------
 

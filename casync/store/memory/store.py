@@ -62,6 +62,9 @@ class MemoryStore:
     def stage(self, batch: Batch) -> None:
         """As `ObjectStore.stage`: nothing is sent."""
 
+    def refresh(self) -> None:
+        """As `ObjectStore.refresh`: all is seen at once."""
+
     # -- Objects ------------------------------------------------------------------------------
 
     def get(self, kind: Kind, ids: Sequence[ObjectId]) -> Iterator[Packed | Absence]:
