@@ -195,7 +195,9 @@ class _Verifier:
     def _versions(self) -> Iterator[tuple[str, ManifestId]]:
         """All versions of all names, with what they point to."""
         for newest in self._store.names():
-            for record in self._store.history(Name(newest.name)) or [newest]:
+            # A first version is all that there is, and most names have no other.
+            log = self._store.history(Name(newest.name)) if newest.version > 1 else []
+            for record in log or [newest]:
                 yield f"{record.name}@{record.version}", ManifestId(record.manifest)
 
     def _is_full(self, ident: ManifestId) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Final
 
 from casync.store.lmdb.data_file.checked_rows import Row, rows_from, rows_until
@@ -15,8 +15,11 @@ from casync.store.lmdb.environment import Environment
 
 __all__ = ["scan", "scan_back", "scan_keys"]
 
+_FIRST_ROWS: Final = 32
+"""Rows of the first transaction: many a prefix has few, and many a reader stops early."""
+
 _PAGE_ROWS: Final = 2000
-"""Rows per transaction: about a millisecond."""
+"""Rows of a later transaction at most: about a millisecond."""
 
 
 def scan(
@@ -27,16 +30,13 @@ def scan(
     Raises:
         DamagedStoreError: A page on the way is damaged.
     """
-    start = max(prefix, first)
+    start, count = max(prefix, first), _FIRST_ROWS
     while True:
-        page = environment.snapshot(partial(_rows_from, database, start))
-        for key, value in page:
-            if not key.startswith(prefix):
-                return
-            yield key, value
-        if len(page) < _PAGE_ROWS:
+        page = environment.snapshot(partial(_rows_from, database, prefix, start, count))
+        yield from page
+        if len(page) < count:
             return
-        start = page[-1][0] + b"\0"
+        start, count = page[-1][0] + b"\0", min(4 * count, _PAGE_ROWS)
 
 
 def scan_keys(environment: Environment, database: str, *, prefix: bytes = b"") -> Iterator[bytes]:
@@ -53,23 +53,29 @@ def scan_back(environment: Environment, database: str, *, prefix: bytes) -> Iter
     Raises:
         DamagedStoreError: A page on the way is damaged.
     """
-    end = prefix[:-1] + bytes((prefix[-1] + 1,))
+    end, count = prefix[:-1] + bytes((prefix[-1] + 1,)), _FIRST_ROWS
     while True:
-        page = environment.snapshot(partial(_rows_until, database, end))
-        for key, value in page:
-            if not key.startswith(prefix):
-                return
-            yield key, value
-        if len(page) < _PAGE_ROWS:
+        page = environment.snapshot(partial(_rows_until, database, prefix, end, count))
+        yield from page
+        if len(page) < count:
             return
-        end = page[-1][0]
+        end, count = page[-1][0], min(4 * count, _PAGE_ROWS)
 
 
-def _rows_from(database: str, first: bytes, fd: int, transaction: int) -> list[Row] | None:
-    rows = rows_from(fd, transaction, database, first)
-    return None if rows is None else list(islice(rows, _PAGE_ROWS))
+def _rows_from(
+    database: str, prefix: bytes, first: bytes, count: int, fd: int, transaction: int
+) -> list[Row] | None:
+    return _some(rows_from(fd, transaction, database, first), prefix, count)
 
 
-def _rows_until(database: str, end: bytes, fd: int, transaction: int) -> list[Row] | None:
-    rows = rows_until(fd, transaction, database, end)
-    return None if rows is None else list(islice(rows, _PAGE_ROWS))
+def _rows_until(
+    database: str, prefix: bytes, end: bytes, count: int, fd: int, transaction: int
+) -> list[Row] | None:
+    return _some(rows_until(fd, transaction, database, end), prefix, count)
+
+
+def _some(rows: Iterator[Row] | None, prefix: bytes, count: int) -> list[Row] | None:
+    """The next rows with a prefix; None if they cannot be read in this transaction."""
+    if rows is None:
+        return None
+    return list(islice(takewhile(lambda row: row[0].startswith(prefix), rows), count))
