@@ -8,6 +8,7 @@ report. The hundreds of chunks in a window of a pull go through `Unpacker.unpack
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from casync.errors import (
@@ -17,9 +18,9 @@ from casync.errors import (
     NoObjectError,
     UnreachableError,
 )
-from casync.ids import Kind, ObjectId
+from casync.ids import Kind, ManifestId, ObjectId
 from casync.objects.codec import Packed, Unpacker
-from casync.store.base import Absence
+from casync.store.base import Absence, ManifestSource, ManifestState
 
 __all__ = [
     "HERE",
@@ -31,6 +32,7 @@ __all__ = [
     "ProvedReader",
     "damaged_at",
     "prove",
+    "unless_removed",
 ]
 
 HERE: Final = "in the local store"
@@ -185,3 +187,20 @@ def prove(
         return unpacker.unpack(answer)
     except IntegrityError as error:
         return Lost(kind, ident, Absence.DAMAGED, error.message)
+
+
+@contextmanager
+def unless_removed(ident: ManifestId, source: ManifestSource) -> Iterator[None]:
+    """Reads below a full manifest. If that was removed meanwhile, what is missing is no damage.
+
+    Raises:
+        NoObjectError: It was removed.
+    """
+    try:
+        yield
+    except (DamagedObjectError, NoObjectError) as error:
+        row = source.manifest(ident)
+        if row is not None and row.state is ManifestState.FULL:
+            raise
+        message = f"manifest {ident.hex()} was removed while it was read"
+        raise NoObjectError(message) from error

@@ -12,10 +12,12 @@ from typing import Final, TypeAlias
 
 import pytest
 
-from casync.errors import NoObjectError
+from casync.errors import NoNameError, NoObjectError
 from casync.ids import Kind, chunk_id
-from casync.names.name import parse_ref
+from casync.names.name import parse_name, parse_ref
 from casync.objects.node import Content
+from casync.ops.publish.publish import PublishOptions, publish
+from casync.ops.push.push import PushOptions, plan_push, push
 from casync.ops.upkeep.copy import copy
 from casync.ops.upkeep.gc import CollectOptions, collect
 from casync.ops.upkeep.verify import Fault, FaultKind, VerifyOptions, verify
@@ -28,6 +30,7 @@ from tests.contract.whole_store import Clock
 from tests.support import damaging
 from tests.support.memory_storage import MemoryStorage
 from tests.support.whole_stores import Places, put_content
+from tests.unit.ops.push.test_push import Target
 
 LOOKS: Final = {"disk": 0.0, "bucket, always at the head": 0.0, "bucket, behind": math.inf}
 LOST: Final = b"never stored"
@@ -118,6 +121,18 @@ COMES_BACK: Final[Actions] = [World.remove, id, World.put_back]
 CASES: Final = [(GOES, False), (COMES_BACK, False), (GOES, True)]
 
 
+def push_it(source: LmdbStore, target: LmdbStore) -> None:
+    push(parse_ref("goes"), source, Target(target), PushOptions(connections=1))
+
+
+def plan_it(source: LmdbStore, target: LmdbStore) -> None:
+    plan_push(parse_ref("goes"), source, Target(target))
+
+
+def publish_it(source: LmdbStore, _: LmdbStore) -> None:
+    publish([parse_name("goes")], source, MemoryStorage(), PublishOptions(), int(Clock.now))
+
+
 @pytest.fixture(params=LOOKS)
 def world(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[World]:
     with ExitStack() as stack:
@@ -172,6 +187,24 @@ def test_copy_leaves_out_what_goes(
         assert there >= {record.name for record in world.reader.names()}
         assert verify(target).faults == []
     assert number > 6
+
+
+@pytest.mark.parametrize("sends", [push_it, plan_it, publish_it])
+def test_what_is_sent_and_goes_is_not_called_damaged(
+    world: World, sends: Callable[[LmdbStore, LmdbStore], object], tmp_path: Path
+) -> None:
+    failed = 0
+    with LmdbStore.open(tmp_path / "target", create=True) as target:
+        for number in count():
+            world.fill()
+            with world.before_looks(number, GOES) as left:
+                try:
+                    sends(world.reader, target)
+                except (NoNameError, NoObjectError):
+                    failed += 1
+            if left:
+                break
+    assert failed > 3
 
 
 @pytest.mark.parametrize("world", ["bucket, behind"], indirect=True)

@@ -26,6 +26,7 @@ from casync.ops.publish.place_table import PlaceTable
 from casync.ops.publish.segments import SegmentWriter
 from casync.store.base import ManifestSource
 from casync.store.member_indexes import IndexLister
+from casync.store.proved import unless_removed
 
 __all__ = ["DEFAULT_GRACE", "PublishOptions", "Published", "publish", "unpublish"]
 
@@ -224,7 +225,7 @@ def _make_maps(
         needed = set[SessionPart]()
         maker = MapMaker(source, table, segments, sizes, progress.advance)
         for ident in lacking:
-            with tempfile.TemporaryFile() as out:
+            with tempfile.TemporaryFile() as out, unless_removed(ident, source):
                 needed.update(maker.make(ident, out))
                 site.put_map(ident, out)
     return _Made(lacking, needed, maker.chunks, maker.stored)

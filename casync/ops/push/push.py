@@ -38,7 +38,7 @@ from casync.store.base import (
     ObjectStat,
     Traffic,
 )
-from casync.store.proved import Lost
+from casync.store.proved import Lost, unless_removed
 
 __all__ = ["PushOptions", "PushTarget", "Pushed", "plan_push", "push"]
 
@@ -208,6 +208,7 @@ def push(
     Raises:
         UsageError: A name was given for a part.
         NoNameError: `source` has no such manifest or name.
+        NoObjectError: The manifest was removed here meanwhile.
         DamagedObjectError: An object cannot be read here, or does not match its id.
         IncompleteError: The server repeatedly reports missing objects after they were sent.
         NoSpaceError: The server has no room. The push is given up.
@@ -233,7 +234,8 @@ def push(
     if not is_there:
         sending = _Sending(source, target, options, progress)
         try:
-            record = sending.run(ident, length, count, publishes=publishes)
+            with unless_removed(ident, source):
+                record = sending.run(ident, length, count, publishes=publishes)
         except BaseException:
             target.close()  # wakes the threads that wait for it
             raise
@@ -272,16 +274,19 @@ def plan_push(
     if not _is_whole(target, ident):
         progress.start("comparing", length)
         lacking: set[ObjectId] = set()  # an object is sent once, however often it is listed
-        for batch in reachable(ident, source, options.part):
-            there = target.stat(batch.kind, batch.ids)
-            absent = [i for i, stat in zip(batch.ids, there, strict=True) if stat is None]
-            fresh = [each for each in absent if each not in lacking]
-            if len(lacking) < _REMEMBERED:
-                lacking.update(fresh)
-            count.objects += len(batch.ids)
-            count.new += len(fresh)
-            count.payload += sum(s.stored for s in source.stat(batch.kind, fresh) if s is not None)
-            progress.advance(batch.length)
+        with unless_removed(ident, source):
+            for batch in reachable(ident, source, options.part):
+                there = target.stat(batch.kind, batch.ids)
+                absent = [i for i, stat in zip(batch.ids, there, strict=True) if stat is None]
+                fresh = [each for each in absent if each not in lacking]
+                if len(lacking) < _REMEMBERED:
+                    lacking.update(fresh)
+                count.objects += len(batch.ids)
+                count.new += len(fresh)
+                count.payload += sum(
+                    s.stored for s in source.stat(batch.kind, fresh) if s is not None
+                )
+                progress.advance(batch.length)
     seconds = time.monotonic() - started
     traffic = target.traffic
     return Pushed(
