@@ -20,7 +20,7 @@ from casync_cli.job_watch import (
     SeldomScreen,
 )
 from casync_cli.parsing.times import parse_interval
-from casync_cli.reports.job import RUNNING, count_text, job_fields, lacks_list, status_of
+from casync_cli.reports.job import RUNNING, here_text, job_fields, lacks_list, status_of
 from casync_cli.reports.job_end import raise_for, report_end
 from casync_cli.reports.job_pace import JobPace
 
@@ -148,7 +148,7 @@ def run_here(
             output.row(row.id)
             output.flush()
         if row.counts.settled:
-            output.say(f"continuing where it was: {count_text(row)}")
+            output.say(f"continuing where it was: {here_text(row)}")
         elif not isinstance(screen, JobBars):
             monitor = f"casync job show {row.id} --progress"
             output.say(f"Run `{monitor}` to monitor the progress of downloading.")

@@ -114,7 +114,7 @@ def test_a_job_is_shown_with_what_failed(program: Program, store: LmdbStore) -> 
         _, batch = fetched(store, row, [])
         store.commit(batch)
         assert program.good("job", "show", row.id).lines == [
-            "Download progress: 64/141 (45.39%)",
+            "Download progress: 64/141 (45.39%), 1.02 KiB",
             "Errors (12) occurred during the download. To see detailed info run "
             f"`casync job show {row.id} -v`",
         ]

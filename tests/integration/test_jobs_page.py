@@ -142,13 +142,15 @@ def test_a_browser_shows_jobs_live_with_hostile_texts_as_texts(
             "<img src=x onerror=document.title='owned'> \\u{202e}gnp\\u{1b}[31m</script><script>",
             "a/<b>2</b>",
             "1.00 MiB of 2.00 MiB",
-            "0 of 4 objects",
+            "0 of 4 objects\n1.00 MiB\n",
             "a/<i>0</i>",
             "7 waiting",
             "a/<u>3</u>",
             "request failed with 503",
         ):
             assert part in text
+        assert browser.value("document.querySelector('article > progress').value") == 1.5
+        assert browser.value("size(1010 * 1024)") == "0.986 MiB"
         assert browser.value("document.title") == "Jobs: casync"
         assert browser.value("document.querySelectorAll('img, b, i, u').length") == 0
         assert browser.value("document.documentElement.scrollWidth <= innerWidth")

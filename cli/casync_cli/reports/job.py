@@ -32,6 +32,7 @@ __all__ = [
     "done_text",
     "fault_fields",
     "fault_text",
+    "here_text",
     "job_cells",
     "job_fields",
     "lacks_list",
@@ -110,11 +111,17 @@ def count_text(row: JobRow, listed: int | None = None) -> str:
     return f"{row.counts.finished + row.counts.skipped}/{row.total} ({share:.2%})"
 
 
+def here_text(row: JobRow) -> str:
+    """As `count_text`, with the bytes that are here, of objects that are not done, too."""
+    size = row.counts.bytes + sum(each.done for each in row.active)
+    return f"{count_text(row)}, {format_size(size)}" if size else count_text(row)
+
+
 def reached_text(row: JobRow) -> str:
-    """`64/141 (45.39%) downloaded`, of a job that has ended early."""
+    """`64/141 (45.39%), 1.23 GiB downloaded`, of a job that has ended early."""
     if row.total < 0:
         return "nothing downloaded, because its objects were not all listed"
-    return f"{count_text(row)} downloaded"
+    return f"{here_text(row)} downloaded"
 
 
 def lacks_list(row: JobRow) -> bool:
@@ -277,7 +284,7 @@ def _headline(row: JobRow, status: str, command: Callable[[str], str]) -> str:
     if status == FINISHED:
         return done_text(row)
     if status == RUNNING:
-        return f"Download progress: {count_text(row)}"
+        return f"Download progress: {here_text(row)}"
     if status == QUEUED and row.spec.served and not lacks_list(row):
         return "Download not started yet. The server starts it when it is its turn"
     if status == QUEUED and not lacks_list(row):

@@ -48,7 +48,7 @@ function shown(text) {
 function size(bytes) {
   const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
   let unit = 0;
-  while (bytes >= 1024 && unit < units.length - 1) {
+  while (bytes >= (unit ? 999.5 : 1024) && unit < units.length - 1) { // 1000 would be 1.00e+3
     bytes /= 1024;
     unit += 1;
   }
@@ -125,7 +125,7 @@ function figures(job) {
   const here = item.finished_cnt.toLocaleString("en");
   if (item.total < 0) add(`${count(item.scheduled_cnt, "object")} listed`);
   else add(`${here} of ${count(item.total, "object")}`);
-  add(size(item.bytes));
+  add(size(item.bytes + item.current_tasks.reduce((sum, task) => sum + task.downloaded, 0)));
   if (item.skipped_cnt) add(`${item.skipped_cnt.toLocaleString("en")} unchanged`);
   if (item.removed_cnt) add(count(item.removed_cnt, "name") + " removed");
   if (item.error_cnt) add(count(item.error_cnt, "error"), "bad");
@@ -237,7 +237,7 @@ function draw(job) {
   const route = make("p", "route", from, " → ", shown(dest));
   const parts = [head, route];
   if (!ENDED.has(item.state)) {
-    parts.push(bar(item.finished_cnt + item.error_cnt, item.total, "progress of the job"));
+    parts.push(bar(doneOf(item), item.total, "progress of the job"));
   }
   parts.push(figures(job));
   if (item.state === "running") parts.push(tasks(item));
@@ -280,7 +280,7 @@ function update(item) {
 // Rates are averages that forget: what lies back a time constant counts for 1/e of what is new.
 function rateOf(job, item) {
   const now = performance.now() / 1000;
-  const done = item.finished_cnt + item.error_cnt + partsOf(item);
+  const done = doneOf(item);
   const old = job.rate;
   if (!old || item.fetched_bytes < old.fetched) {
     const none = { units: 0, seconds: 0 };
@@ -302,17 +302,18 @@ function rateOf(job, item) {
   };
 }
 
-// What is here of objects that are not done, in objects.
-function partsOf(item) {
+// The objects that are done, and the parts that are here of others.
+function doneOf(item) {
   const shares = item.current_tasks.map((task) => (task.total ? task.downloaded / task.total : 0));
-  return shares.reduce((sum, share) => sum + Math.min(share, 1), 0);
+  const parts = shares.reduce((sum, share) => sum + Math.min(share, 1), 0);
+  return item.finished_cnt + item.error_cnt + parts;
 }
 
 // Seconds until all objects are done; null until enough was seen: a commit settles many at once.
 function leftOf(job) {
   const { item, rate } = job;
   const { units, seconds } = rate.objects;
-  const left = item.total - item.finished_cnt - item.error_cnt - partsOf(item);
+  const left = item.total - doneOf(item);
   if (item.total < 0 || left <= 0 || !units || rate.time - rate.since < ENOUGH_SECONDS) return null;
   return (left * seconds) / units;
 }

@@ -51,6 +51,14 @@ def test_a_running_job_says_how_far_it_is() -> None:
     assert text == "Download progress: listing, 1000 objects so far\n"
 
 
+def test_a_job_counts_the_bytes_of_objects_that_are_not_done() -> None:
+    """D8."""
+    active = (active_object("a", 16 * MIB, 946 * MIB), active_object("b", MIB, None))
+    row = job_row(finished=64, bytes=MIB, active=active)
+    assert printed(row) == "Download progress: 64/141 (45.39%), 18.0 MiB\n"
+    assert "; 64/141 (45.39%), 18.0 MiB downloaded. `" in printed(row, alive=False)
+
+
 def test_what_waits_for_another_attempt_says_why() -> None:
     """D8."""
     waiting = tuple(WaitingObject(f"lpr/{n}", "it answers 503", 0.0, 1) for n in range(5))
@@ -88,7 +96,7 @@ def test_verbose_shows_what_is_fetched_and_all_errors() -> None:
         active_object("imagenet/imagenet_train-000023.tgz", 5, None),
     )
     text = printed(job_row(finished=64, failed=12, active=active, fetched=5 * MIB), verbose=True)
-    head, rest = text.split("Download progress: 64/141 (45.39%)\n")
+    head, rest = text.split("Download progress: 64/141 (45.39%), 21.0 MiB\n")
     details = dict(line.split("\t") for line in head.splitlines())
     assert details["source"].startswith("gs://lpr-vision/")
     assert details["destination"] == "local-lpr/imagenet/"
