@@ -122,9 +122,10 @@ def test_a_browser_shows_jobs_live_with_hostile_texts_as_texts(
     fault = ObjectFault(0, "a/<i>0</i>", "https://h/0", ObjectFaultKind.DNS, HOSTILE, 2, 5, 6)
     with serving_here(app) as url, claimed(store, spec) as claim:
         counts = Counts(failed=1)
-        waits = WaitingObject("a/<u>3</u>", "request failed with 503", time.time() + 9, 1)
+        waits = WaitingObject("a/<u>3</u>", "request failed with 503", time.time() + 3600, 1)
+        due = WaitingObject("a/2", "it answers 500", time.time() - 1, 1)
         row = replace(claim.row, total=4, listed=4, cursor=1, counts=counts, active=(active,))
-        row = replace(row, waiting=(waits,), waiting_count=7)
+        row = replace(row, waiting=(due, waits), waiting_count=7)
         put(store, row, fault)
         token, _ = store.tokens.issue(TokenScope.JOBS)
         browser.said.clear()
@@ -146,9 +147,10 @@ def test_a_browser_shows_jobs_live_with_hostile_texts_as_texts(
             "a/<i>0</i>",
             "7 waiting",
             "a/<u>3</u>",
-            "request failed with 503",
+            "again now: it answers 500",
         ):
             assert part in text
+        assert re.search(r"again at [0-9:]+.*: request failed with 503", text)
         assert browser.value("document.querySelector('article > progress').value") == 1.5
         assert browser.value("size(1010 * 1024)") == "0.986 MiB"
         assert browser.value("document.title") == "Jobs: casync"

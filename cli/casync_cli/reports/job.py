@@ -146,8 +146,9 @@ def next_text(row: JobRow, command: Callable[[str], str]) -> str:
 
 def waiting_text(each: WaitingObject, now: float) -> str:
     """`NAME waits 12 s: request failed with 503 status code (Service Unavailable)`."""
-    left = max(round(each.until - now), 0)
-    return f"{each.name or 'the listing'} waits {left} s: {each.reason}"
+    left = round(each.until - now)
+    does = f"waits {left} s" if left > 0 else "is tried again"
+    return f"{each.name or 'the listing'} {does}: {each.reason}"
 
 
 def done_text(row: JobRow) -> str:

@@ -160,13 +160,18 @@ function tasks(item) {
   return list;
 }
 
+function isDue(each) {
+  return each.next_time * 1000 <= Date.now();
+}
+
 function waiting(item) {
   const node = make("details", "", make("summary", "soft", `${item.waiting_cnt} waiting`));
   const list = make("ul", "faults");
   for (const each of item.waiting) {
     const name = each.name ? make("bdi", "path", shown(each.name)) : "The listing";
     const at = new Date(each.next_time * 1000).toLocaleTimeString();
-    list.append(make("li", "", name, make("div", "soft", `again at ${at}: ${shown(each.reason)}`)));
+    const when = isDue(each) ? "again now" : `again at ${at}`;
+    list.append(make("li", "", name, make("div", "soft", `${when}: ${shown(each.reason)}`)));
   }
   node.append(list);
   return node;
@@ -269,7 +274,7 @@ function update(item) {
   }
   job.rate = rateOf(job, item);
   job.item = item;
-  const text = JSON.stringify(item);
+  const text = JSON.stringify([item, item.waiting.filter(isDue).length]);
   if (text !== job.drawn) {
     job.drawn = text;
     draw(job);

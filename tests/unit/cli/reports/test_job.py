@@ -66,9 +66,9 @@ def test_what_waits_for_another_attempt_says_why() -> None:
     assert printed(row) == (
         "Download progress: 64/141 (45.39%)\n"
         "Waiting for another attempt: 7\n"
-        "\tlpr/0 waits 0 s: it answers 503\n"
-        "\tlpr/1 waits 0 s: it answers 503\n"
-        "\tlpr/2 waits 0 s: it answers 503\n"
+        "\tlpr/0 is tried again: it answers 503\n"
+        "\tlpr/1 is tried again: it answers 503\n"
+        "\tlpr/2 is tried again: it answers 503\n"
     )
     assert printed(row, verbose=True).count("it answers 503") == 5
     assert "Waiting" not in printed(row, alive=False)
