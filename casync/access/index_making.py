@@ -8,6 +8,7 @@ from weakref import WeakValueDictionary
 
 from casync.access.member_indexes import ArchivePlace, MemberIndexes
 from casync.access.progress import SILENT, Progress
+from casync.access.waiting import held_by_one
 from casync.archives.detect import ArchiveKind
 from casync.archives.format import ByteReader
 from casync.archives.index import MemberIndex
@@ -52,9 +53,13 @@ def make_index(
         indexes: Keeps the index.
         progress: Advances by every byte of the archive.
         bad: The index that is damaged or wrong.
+
+    Raises:
+        LockedError: Too many threads of a server wait for indexes.
+        CasyncError: As `open_archive`.
     """
     turn = _turns.setdefault(place.content.id, _Turn())
-    with turn.lock:
+    with held_by_one(turn.lock):
         found = indexes.find(place)
         if found is not None and found is not bad:
             return found

@@ -10,11 +10,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from typing import Final, NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from casync.access.waiting import ASIDE
 from casync.errors import StoppedError, TimedOutError
 from casync_server.limits.rate_limit import address_of, token_of
 
@@ -116,6 +118,7 @@ class Stint:
         work: The request that it is for, if any.
         spend: Charges CPU seconds to the caller.
         step_aside: Lets others have the thread, and returns when it is this caller's turn again.
+        stepping: The same for as long as a context lasts, in which the call waits for another one.
         cpu: CPU seconds of the calling thread.
     """
 
@@ -124,18 +127,21 @@ class Stint:
         work: RequestWork | None,
         spend: Callable[[float], None] | None,
         step_aside: Callable[[], None],
+        stepping: Callable[[], AbstractContextManager[object]] = nullcontext,
         *,
         cpu: Callable[[], float] = time.thread_time,
     ) -> None:
         self._work = work
         self._spend = spend
         self._step_aside = step_aside
+        self._stepping = stepping
         self._cpu = cpu
         self._began = self._charged = self._slice = 0.0
 
     def __enter__(self) -> None:
         self._began = self._charged = self._slice = self._cpu()
         _CURRENT.stint = self
+        ASIDE.stepping = self._stepping
 
     @property
     def trail(self) -> tuple[str, ...]:
@@ -144,6 +150,7 @@ class Stint:
 
     def __exit__(self, *_: object) -> None:
         _CURRENT.stint = None
+        ASIDE.stepping = nullcontext
         self._charge(self._cpu())
 
     def _charge(self, now: float) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from typing import Final, NamedTuple, ParamSpec, Protocol, TypeVar
 
+from casync.errors import LockedError
 from casync_server.limits.rate_limit import spender
 from casync_server.limits.request_work import Stint, current_work
 
@@ -28,6 +30,8 @@ class _Waiting(NamedTuple):
 
 _MOST_ASIDE: Final = 64
 """Calls that are suspended, each with its thread. Further ones are not suspended."""
+
+_AGAIN: Final = "Try again in a moment."
 
 
 class Queue(Protocol):
@@ -87,7 +91,8 @@ class ReadPool:
         """Starts `function` in a thread; charges its CPU time to the current request's caller."""
         work = current_work()
         caller = None if work is None else work.caller
-        stint = Stint(work, spender(), partial(self._step_aside, caller))
+        aside = partial(self._step_aside, caller), partial(self._stepping_aside, caller)
+        stint = Stint(work, spender(), *aside)
         future: Future[_T] = Future()
 
         def start() -> None:
@@ -138,13 +143,38 @@ class ReadPool:
 
     def _step_aside(self, caller: str | None) -> None:
         """Gives the thread of a call to others that wait, and waits for the caller's next turn."""
-        turn = threading.Event()
         with self._lock:
             if self._closed or not self._turns or self._aside >= _MOST_ASIDE:
                 return
             self._aside += 1
             self._free += 1
-            self._turns.add(caller, _Waiting(turn.set, turn.set))
+        self._wait_for_turn(caller)
+
+    @contextmanager
+    def _stepping_aside(self, caller: str | None) -> Iterator[None]:
+        """Gives the thread of a call to others for as long as it waits for another call.
+
+        Raises:
+            LockedError: Too many calls are suspended.
+        """
+        with self._lock:
+            if self._aside >= _MOST_ASIDE:
+                raise LockedError("too many requests wait for the same work", next_step=_AGAIN)
+            self._aside += 1
+            self._free += 1
+        self._dispatch()
+        try:
+            yield
+        finally:
+            self._wait_for_turn(caller)
+
+    def _wait_for_turn(self, caller: str | None) -> None:
+        turn = threading.Event()
+        with self._lock:
+            if self._closed:
+                turn.set()
+            else:
+                self._turns.add(caller, _Waiting(turn.set, turn.set))
         self._dispatch()
         turn.wait()
         with self._lock:

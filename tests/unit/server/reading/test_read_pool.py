@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextvars import copy_context
 from typing import TypeVar
 
@@ -14,10 +15,21 @@ from casync_server.limits.request_work import WorkOfRequest, checkpoint
 from casync_server.reading.read_pool import ReadPool
 from starlette.types import Receive, Scope, Send
 
+from casync.access.waiting import held_by_one
+from casync.errors import LockedError
+
 _T = TypeVar("_T")
 
 WAIT = 60.0
 """Seconds after which a test gives up."""
+
+
+def spin() -> None:
+    """Uses a slice of time, and reaches a checkpoint."""
+    end = time.thread_time() + 0.06
+    while time.thread_time() < end:
+        pass
+    checkpoint()
 
 
 def submit(pool: ReadPool, address: str, function: Callable[[], _T]) -> Future[_T]:
@@ -64,6 +76,54 @@ def test_a_long_call_lets_others_pass() -> None:
     long = [submit(pool, "192.0.2.1", walk) for _ in range(4)]
     submit(pool, "192.0.2.2", passed.set).result(WAIT)
     assert all(future.result(WAIT) for future in long)
+    pool.close()
+
+
+def test_calls_that_wait_for_a_suspended_one_let_it_go_on() -> None:
+    pool = ReadPool(2)
+    lock, begun, waiting = threading.Lock(), threading.Event(), threading.Semaphore(0)
+
+    def make() -> bool:
+        with held_by_one(lock):
+            begun.set()
+            for _ in range(6):
+                assert waiting.acquire(timeout=WAIT)
+            for _ in range(3):
+                spin()
+        return True
+
+    def want() -> bool:
+        waiting.release()
+        with held_by_one(lock):
+            return True
+
+    maker = submit(pool, "192.0.2.1", make)
+    assert begun.wait(WAIT)
+    others = [submit(pool, f"192.0.2.{number}", want) for number in range(2, 8)]
+    assert all(future.result(WAIT) for future in [maker, *others])
+    assert submit(pool, "192.0.2.9", lambda: True).result(WAIT)
+    assert (pool._free, pool._aside) == (2, 0)
+    pool.close()
+
+
+def test_too_many_calls_that_wait_for_one_are_told_to_try_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("casync_server.reading.read_pool._MOST_ASIDE", 1)
+    pool = ReadPool(2)
+    lock = threading.Lock()
+
+    def want() -> bool:
+        with held_by_one(lock):
+            return True
+
+    with lock:
+        first = submit(pool, "192.0.2.1", want)
+        second = submit(pool, "192.0.2.2", want)
+        done, _ = wait([first, second], WAIT, return_when=FIRST_COMPLETED)
+        with pytest.raises(LockedError, match="wait for the same work"):
+            done.pop().result()
+    assert [future.exception(WAIT) for future in (first, second)].count(None) == 1
     pool.close()
 
 
