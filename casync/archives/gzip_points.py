@@ -119,6 +119,19 @@ class GzipPoints:
         behind = self._points[last].stored if last < len(self._points) else None
         return first.stored - (first.bits > 0), behind
 
+    def thinned(self) -> GzipPoints:
+        """Those that are `POINT_SPACING` apart or more.
+
+        Each gzip member has a point at its beginning, and some archives have one for each file.
+        """
+        kept: list[int] = []
+        for number, point in enumerate(self._points):
+            if not kept or point.plain - self._points[kept[-1]].plain >= POINT_SPACING:
+                kept.append(number)
+        return GzipPoints(
+            [self._points[number] for number in kept], lambda number: self._window(kept[number])
+        )
+
     def joined(self, later: GzipPoints, stored: int, plain: int) -> GzipPoints:
         """The points of an archive whose end other gzip has replaced.
 

@@ -144,9 +144,10 @@ class _Blocks:
     ) -> Iterator[bytes]:
         """What follows the blocks."""
         table = b""
-        if points is not None and len(points) <= MAX_INDEX_POINTS:
+        thinned = points.thinned() if points is not None else ()
+        if 0 < len(thinned) <= MAX_INDEX_POINTS:
             rows: list[PointPlace] = []
-            for point, window in points:
+            for point, window in thinned:
                 packed = self._pack(window) if window else b""
                 rows.append(PointPlace(*point, self._at, len(packed)))
                 self._at += len(packed)

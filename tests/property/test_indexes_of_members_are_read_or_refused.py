@@ -32,10 +32,13 @@ from tests.support.archive_bytes import BytesReader
 
 TGZ = ArchiveKind("tar", "gzip")
 MEMBERS = [Member(b"a", MemberKind.FILE, 0, 512, 9, 9)]
-POINTS = [GzipPoint(10, 0, 0), GzipPoint(90, 80, 1)]
+LENGTH = 9_000_000
+POINTS = [GzipPoint(10, 0, 0), GzipPoint(90, 5_000_000, 1)]
 WINDOWS = [b"", b"w" * GZIP_WINDOW]
 REFUSED = RefusedNames(1, (b"../b",))
-INDEX = b"".join(encode_index(MEMBERS, TGZ, 900, GzipPoints(POINTS, WINDOWS.__getitem__), REFUSED))
+INDEX = b"".join(
+    encode_index(MEMBERS, TGZ, LENGTH, GzipPoints(POINTS, WINDOWS.__getitem__), REFUSED)
+)
 
 
 def frame(data: bytes) -> bytes:
@@ -43,12 +46,12 @@ def frame(data: bytes) -> bytes:
 
 
 WINDOW = frame(WINDOWS[1])
-PLACES = [PointPlace(10, 0, 0, 0, 0), PointPlace(90, 80, 1, 0, len(WINDOW))]
+PLACES = [PointPlace(10, 0, 0, 0, 0), PointPlace(90, 5_000_000, 1, 0, len(WINDOW))]
 TABLE = msgspec.msgpack.encode(PLACES)
 BLOCK = msgspec.msgpack.encode(MEMBERS)
 TAIL = msgspec.msgpack.encode(
     LongTail(
-        INDEX_VERSION, "tar", "gzip", 900, 1, (0, 9), [BlockPlace(b"a", 9, 9)], refused=REFUSED
+        INDEX_VERSION, "tar", "gzip", LENGTH, 1, (0, 9), [BlockPlace(b"a", 9, 9)], refused=REFUSED
     )
 )
 
@@ -59,15 +62,15 @@ def read(data: bytes) -> tuple[list[Member], list[object]]:
     index.find(b"a")
     points = index.points()
     if points is not None:
-        points.before(85)
-        points.stored_range(70, 85)
+        points.before(5_000_001)
+        points.stored_range(70, 5_000_001)
     return [*index.members()], [*(points or ())]
 
 
 def index_of(block: bytes, table: bytes, tail: bytes = b"") -> bytes:
     """An index with a tail that is right, if none is given."""
     places = (len(WINDOW) + len(block), len(table)), [BlockPlace(b"a", len(WINDOW), len(block))]
-    right = LongTail(INDEX_VERSION, "tar", "gzip", 900, 1, *places, refused=NONE_REFUSED)
+    right = LongTail(INDEX_VERSION, "tar", "gzip", LENGTH, 1, *places, refused=NONE_REFUSED)
     end = frame(tail or msgspec.msgpack.encode(right))
     return WINDOW + block + table + end + INDEX_FOOT.pack(len(end), INDEX_MAGIC)
 

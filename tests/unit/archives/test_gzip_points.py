@@ -7,6 +7,8 @@ import random
 import zlib
 from itertools import pairwise
 
+import pytest
+
 from casync.archives.gzip_points import GZIP_WINDOW, POINT_SPACING, GzipPoints
 from casync.archives.layers import open_layer
 from casync.archives.unpacking.one_pass import OnePass
@@ -67,6 +69,26 @@ def test_reading_needs_the_window_of_one_point_and_the_gzip_behind_it() -> None:
         assert reader.read(at, 5000) == plain[at : at + 5000]
         assert set(asked) == {number}
         asked.clear()
+
+
+@pytest.mark.parametrize("size", [9_000, 64 * 1024, 3 * MIB, 5 * MIB])
+def test_small_gzip_members_have_a_point_for_some_of_them(size: int) -> None:
+    """A2"""
+    plain = random.Random(4).randbytes(MIB) * 20
+    parts = [plain[at : at + size] for at in range(0, len(plain), size)]
+    data = b"".join(gzip.compress(part, 1) for part in parts)
+    every = points_of(data)
+    assert len(every) >= len(parts)
+    thinned = every.thinned()
+    places = [start.point.plain for start in thinned]
+    assert places[0] == 0
+    assert len(places) <= 11
+    gaps = [after - before for before, after in pairwise([*places, len(plain)])]
+    assert max(gaps) < 2 * POINT_SPACING
+    assert set(thinned) <= set(every)
+    reader = open_layer("gzip", BytesReader(data), length=len(plain), start_before=thinned.before)
+    for at in [*places[1:], len(plain) - 500, 17 * MIB]:
+        assert reader.read(at - 500, 1000) == plain[at - 500 : at + 500]
 
 
 def test_points_lie_apart_and_have_whole_windows() -> None:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from casync.archives.detect import ArchiveKind
-from casync.archives.gzip_points import GZIP_WINDOW, GzipPoint, GzipPoints
+from casync.archives.gzip_points import GZIP_WINDOW, POINT_SPACING, GzipPoint, GzipPoints
 from casync.archives.index import MemberIndex
 from casync.archives.index_layout import fits_index, member_order
 from casync.archives.index_writing import encode_index, extended_index
@@ -35,7 +35,7 @@ def member(path: bytes, number: int) -> Member:
 def points_of(number: int) -> GzipPoints:
     """Some points, all but the first of which have windows."""
     windows = [b"", *(bytes([at]) * GZIP_WINDOW for at in range(1, number))]
-    points = [GzipPoint(10 + 1000 * at, 5000 * at, at % 8) for at in range(number)]
+    points = [GzipPoint(10 + 1000 * at, POINT_SPACING * at, at % 8) for at in range(number)]
     return GzipPoints(points, windows.__getitem__)
 
 
@@ -122,12 +122,12 @@ def test_one_window_is_read_without_the_others() -> None:
     """A2"""
     noise = random.Random(1)
     windows = [noise.randbytes(GZIP_WINDOW) for _ in range(200)]
-    points = [GzipPoint(1000 * at, 1000 * at, 0) for at in range(200)]
+    points = [GzipPoint(1000 * at, POINT_SPACING * at, 0) for at in range(200)]
     _, data = index_of([], GzipPoints(points, windows.__getitem__))
     reader = BytesReader(data)
     found = MemberIndex(reader).points()
     assert found is not None
-    assert found.before(150_999) == (points[150], windows[150])
+    assert found.before(151 * POINT_SPACING - 1) == (points[150], windows[150])
     assert reader.was_read < 2 * GZIP_WINDOW
 
 
