@@ -249,8 +249,7 @@ class _Copy:
 
         All others had their objects all the time.
         """
-        if self._structure.wrong:
-            self._source.refresh()
+        self._source.refresh()
         roots = RowsPart(manifests=wanted.manifests, trash=wanted.trash)
         here = self._source.contents.about(roots)
         return {ident for ident in self._roots if here.created(ident) != roots.created(ident)}
