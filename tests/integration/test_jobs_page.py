@@ -119,12 +119,13 @@ def test_a_browser_shows_jobs_live_with_hostile_texts_as_texts(
 ) -> None:
     spec = JobSpec("https://h/{0..3}", "a/", SourceKind.TEMPLATE, description=HOSTILE, served=True)
     active = ActiveObject("a/<b>2</b>", 1 << 20, 1 << 21, time.time())
+    long = ActiveObject(f"a/{'y' * 40}3{'z' * 40}", 0, None, time.time())
     fault = ObjectFault(0, "a/<i>0</i>", "https://h/0", ObjectFaultKind.DNS, HOSTILE, 2, 5, 6)
     with serving_here(app) as url, claimed(store, spec) as claim:
         counts = Counts(failed=1)
         waits = WaitingObject("a/<u>3</u>", "request failed with 503", time.time() + 3600, 1)
         due = WaitingObject("a/2", "it answers 500", time.time() - 1, 1)
-        row = replace(claim.row, total=4, listed=4, cursor=1, counts=counts, active=(active,))
+        row = replace(claim.row, total=4, listed=4, cursor=1, counts=counts, active=(active, long))
         row = replace(row, waiting=(due, waits), waiting_count=7)
         put(store, row, fault)
         token, _ = store.tokens.issue(TokenScope.JOBS)
@@ -144,6 +145,7 @@ def test_a_browser_shows_jobs_live_with_hostile_texts_as_texts(
             "a/<b>2</b>",
             "1.00 MiB of 2.00 MiB",
             "0 of 4 objects\n1.00 MiB\n",
+            "\nstarted ",
             "a/<i>0</i>",
             "7 waiting",
             "a/<u>3</u>",
@@ -152,6 +154,9 @@ def test_a_browser_shows_jobs_live_with_hostile_texts_as_texts(
             assert part in text
         assert re.search(r"again at [0-9:]+.*: request failed with 503", text)
         assert browser.value("document.querySelector('article > progress').value") == 1.5
+        names = "[...document.querySelectorAll('.tasks .path')]"
+        assert browser.value(f"{names}.length") == 2
+        assert browser.value(f"{names}.every((one) => one.scrollWidth <= one.clientWidth)")
         assert browser.value("size(1010 * 1024)") == "0.986 MiB"
         assert browser.value("document.title") == "Jobs: casync"
         assert browser.value("document.querySelectorAll('img, b, i, u').length") == 0
@@ -160,7 +165,9 @@ def test_a_browser_shows_jobs_live_with_hostile_texts_as_texts(
         done = replace(row, cursor=4, counts=Counts(finished=3, failed=1), active=(), waiting=())
         put(store, replace(done, state=JobState.FINISHED, ended=int(time.time())))
         browser.until("document.querySelectorAll('#past article').length === 1")
-        assert "Finished with errors" in browser.value("document.body.innerText")
+        text = browser.value("document.body.innerText")
+        assert "Finished with errors" in text
+        assert "\nended " in text
         assert browser.value("document.querySelector('details.errors').open")  # it stays open
     refused = "Failed to load resource: the server responded with a status of 401 (Unauthorized)"
     assert [said for said in browser.said if said != refused] == []
@@ -183,6 +190,7 @@ def test_a_browser_stops_a_job_and_forgets_the_token(
         browser.value(f"document.getElementById('token').value = '{token}'")
         browser.value("document.querySelector('#login button').click()")
         browser.until("document.querySelectorAll('#current article').length === 1")
+        assert "\ncreated " in browser.value("document.body.innerText")
         browser.value("document.querySelector('#current .actions button').click()")
         browser.until("document.querySelector('#past .state')?.textContent === 'Aborted'")
         assert [row.state for row in store.jobs.rows()] == [JobState.ABORTED]

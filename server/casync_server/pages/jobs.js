@@ -137,7 +137,9 @@ function figures(job) {
   if (ENDED.has(item.state) && item.started_time && item.finished_time) {
     add(`took ${duration(item.finished_time - item.started_time)}`, "soft");
   }
-  add(moment(item.finished_time || item.started_time || item.created_time), "soft");
+  if (item.finished_time) add(`ended ${moment(item.finished_time)}`, "soft");
+  else if (item.started_time) add(`started ${moment(item.started_time)}`, "soft");
+  else add(`created ${moment(item.created_time)}`, "soft");
   return node;
 }
 
@@ -145,13 +147,11 @@ function tasks(item) {
   const list = make("ul", "tasks");
   for (const task of item.current_tasks.slice(0, 16)) {
     const of = task.total === null ? "?" : size(task.total);
-    const name = make("span", "path", make("bdi", "", shown(task.name)));
-    name.title = shown(task.name);
     list.append(
       make(
         "li",
         "",
-        name,
+        make("bdi", "path", shown(task.name)), // whole: names may differ anywhere
         bar(task.downloaded, task.total === null ? -1 : task.total, shown(task.name)),
         make("span", "soft amount", `${size(task.downloaded)} of ${of}`),
       ),
