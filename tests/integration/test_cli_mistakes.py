@@ -111,7 +111,7 @@ def test_a_wrong_token_and_too_low_a_scope_say_what_to_do(program: Program, tmp_
         assert (wrong.status, "The one that was sent is unknown" in wrong.err) == (8, True)
         low = program.run("rm", "f", *at, "--token-file", tmp_path / "token")
         assert low.status == 8
-        assert "needs a token of the scope admin. Its operator makes one with" in low.err
+        assert "needs a token of the scope admin. The server's operator makes one with" in low.err
 
 
 def test_a_missing_right_says_where_and_what_to_do(program: Program, tmp_path: Path) -> None:

@@ -182,11 +182,14 @@ def test_a_browser_stops_a_job_and_forgets_the_token(
     with serving_here(app) as url:
         browser.open(f"{url}/jobs", dark=True)
         assert browser.value("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 27)"
-        for secret, said in (("nonsense", "not valid here"), (reader, "of the scope jobs")):
+        for secret, said in (
+            ("nonsense", "not valid here"),
+            (reader, "jobs. The server's operator"),
+        ):
             browser.until("!document.getElementById('login').hidden")
             browser.value(f"document.getElementById('token').value = '{secret}'")
             browser.value("document.querySelector('#login button').click()")
-            browser.until(f"document.getElementById('message').innerText.includes('{said}')")
+            browser.until(f"document.getElementById('message').innerText.includes({said!r})")
         browser.value(f"document.getElementById('token').value = '{token}'")
         browser.value("document.querySelector('#login button').click()")
         browser.until("document.querySelectorAll('#current article').length === 1")

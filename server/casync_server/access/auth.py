@@ -158,11 +158,12 @@ class Gatekeeper:
         needed = level_needed(scope["method"], scope["path"])
         if caller.scope < needed:
             needs = needed.name.lower()
+            command = f"casync token new --scope {needs}"
             return problem_response(
                 403,
                 f"this request needs a token of the scope {needs}",
                 code="denied",
-                next_step=f"Its operator makes one with `casync token new --scope {needs}`.",
+                next_step=f"The server's operator makes one with `{command}`.",
             )
         scope[_CALLER] = caller
         return None

@@ -406,7 +406,8 @@ async function listen(job) {
 
 function say(text, step = "") {
   const node = document.getElementById("message");
-  node.replaceChildren(shown(text), step ? make("span", "soft", ` ${shown(step)}`) : "");
+  const said = step && !text.endsWith(".") ? `${text}.` : text;
+  node.replaceChildren(shown(said), step ? make("span", "soft", ` ${shown(step)}`) : "");
   node.hidden = !text;
 }
 
