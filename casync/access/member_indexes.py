@@ -159,7 +159,7 @@ class StoredIndexes:
         if content is not None:
             with suppress(*BAD_INDEX):
                 return self._open.hold(archive, open_index(content, self._store))
-        return index
+        return index or PASSING.find(archive)
 
     def keep(
         self, archive: ArchivePlace, index: Iterable[bytes], *, again: bool = False
@@ -170,7 +170,7 @@ class StoredIndexes:
             blocks = file.blocks(0, file.length)
             content = store_index(blocks, archive.content.id, self._store, again=again)
             return self._open.hold(archive, open_index(content, self._store))
-        return self._open.hold(archive, MemberIndex(file))
+        return PASSING.hold(archive, MemberIndex(file))
 
     def stored(self, archive: ArchivePlace) -> Content | None:
         """As `MemberIndexes.stored`."""
