@@ -199,8 +199,14 @@ class Invocation:
             yield client
 
     def job_command(self, words: str) -> str:
-        """A command about jobs as the user can repeat it: `casync job WORDS`, with its server."""
-        return " ".join((f"casync job {words}", *self.remote.repeated()))
+        """A command about jobs as the user can repeat it: `casync job WORDS`, with its place.
+
+        That is the server, or else the store; options for the source are of `job start` alone.
+        """
+        reaching = [*self.remote.repeated()]
+        if not self.remote.server:
+            reaching = [*self.common.repeated(), *(reaching if words.startswith("start ") else ())]
+        return " ".join((f"casync job {words}", *reaching))
 
     def shown_ids(self, source: ManifestSource, *, is_local: bool | None = None) -> ShowId:
         """How listings show the hashes of `source`: short for people, if it is the local store.

@@ -150,7 +150,7 @@ def run_here(
         if row.counts.settled:
             output.say(f"continuing where it was: {here_text(row)}")
         elif not isinstance(screen, JobBars):
-            monitor = f"casync job show {row.id} --progress"
+            monitor = invocation.job_command(f"show {row.id} --progress")
             output.say(f"Run `{monitor}` to monitor the progress of downloading.")
         with JobMeter(screen, output.say, pause) as meter:
             ended = run_claimed(store, claim, access, meter, items)
@@ -161,7 +161,8 @@ def run_here(
         raise type(error)(error.message, next_step=step) from error
     except UsageError as error:  # the list, perhaps: no other run can read it
         if lacks_list(row):
-            removal = f"Then run the download again; `casync job rm {row.id}` removes this job."
+            removal = invocation.job_command(f"rm {row.id}")
+            removal = f"Then run the download again; `{removal}` removes this job."
             error.next_step = f"{error.next_step} {removal}".strip()
         raise
     status = ended.state.value

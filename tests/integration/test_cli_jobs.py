@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shlex
 import signal
 import time
 from collections.abc import Iterator
@@ -125,6 +128,18 @@ def test_a_job_is_shown_with_what_failed(program: Program, store: LmdbStore) -> 
         assert document["current_tasks"][0]["downloaded"] == 1024
         assert [each["status"] for each in document["download_errors"]] == [404] * 12
         assert "download_errors" not in program.good("job", "show", row.id, "--json").document
+
+
+def test_what_continues_a_job_names_its_store(program: Program, tmp_path: Path) -> None:
+    """D12."""
+    place = str(tmp_path / "my store")
+    with LmdbStore.open(Path(place), create=True) as store, running(store) as claim:
+        ident = with_total(store, claim, 3, 5).id
+    ran = program.run("job", "wait", ident, "--store", place, "--config", os.devnull)
+    (said,) = re.findall("`(.*?)`", ran.err)
+    assert said == f"casync job start {ident} --config {os.devnull} --store '{place}'"
+    shown = program.good(*shlex.split(said.replace("start", "show"))[1:]).out.decode()
+    assert f"`{said}`" in shown
 
 
 def test_a_job_may_be_named_by_the_first_characters_of_its_id(

@@ -31,6 +31,12 @@ class CommonOptions:
     debug: bool = False
     config: str | None = None
 
+    def repeated(self) -> Iterator[str]:
+        """What opens the same store again, as words for a shell."""
+        for option, value in (("--config", self.config), ("--store", self.store)):
+            if value:
+                yield f"{option} {shlex.quote(redacted(value))}"
+
 
 @dataclass
 class RemoteOptions:

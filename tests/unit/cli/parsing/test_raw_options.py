@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from casync_cli.parsing.raw_options import RemoteOptions
+from casync_cli.parsing.raw_options import CommonOptions, RemoteOptions
 
 
 def test_what_reaches_a_server_is_repeated_for_a_shell_and_without_passwords() -> None:
@@ -17,3 +17,9 @@ def test_what_reaches_a_server_is_repeated_for_a_shell_and_without_passwords() -
         "--server https://***@h --token-file 'my token' --ca ca.pem --insecure-http"
     )
     assert list(RemoteOptions().repeated()) == []
+
+
+def test_what_opens_a_store_is_repeated_for_a_shell() -> None:
+    options = CommonOptions(store="my store", config="my config", verbose=True)
+    assert " ".join(options.repeated()) == "--config 'my config' --store 'my store'"
+    assert list(CommonOptions().repeated()) == []
