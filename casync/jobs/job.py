@@ -151,7 +151,7 @@ class JobRow(msgspec.Struct, frozen=True, omit_defaults=True):
         waiting: The first objects that waited for their next attempt at the last commit.
         waiting_count: How many waited.
         tokens: The level of its token bucket, or None without a limit.
-        failure: Why it ended before all was done, in one line; empty if it did not.
+        failure: Why it, or its last run, ended before all was done, in one line; empty if not.
         failure_code: The code of the error that ended it then (`casync.errors`); empty if none did.
     """
 

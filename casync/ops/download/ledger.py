@@ -161,9 +161,9 @@ class Ledger:
         self._counts += Counts(removed=count)
 
     def end(self, state: JobState, failure: str = "", code: str = "") -> None:
-        """The job ends; `failure` says why it did too early, with the code of that error."""
+        """The run ends; `failure` says why it did too early, with the code of that error."""
         self.waiting.clear()
-        ended = int(self._now())
+        ended = 0 if state is JobState.RUNNING else int(self._now())
         self._row = replace(self._row, state=state, ended=ended, failure=failure, failure_code=code)
 
     def seal(self) -> Batch | None:

@@ -192,12 +192,13 @@ class _Run:
     def _interrupt(self, error: BaseException) -> None:
         """Writes what is finished, and why the job ends before all of it is."""
         self._writer.check()
-        is_unlisted = self._viewer.phase is Phase.LISTING and not isinstance(error, StoppedError)
+        is_unlisted = self._viewer.phase is Phase.LISTING
         with self._writer.turn(urgent=True):
             if self._requested:
                 self._ledger.end(JobState.ABORTED)
-            elif is_unlisted and isinstance(error, CasyncError):
-                self._ledger.end(JobState.ABORTED, error.message, error.code)
+            elif isinstance(error, CasyncError) and not isinstance(error, StoppedError):
+                state = JobState.ABORTED if is_unlisted else JobState.RUNNING  # interrupted
+                self._ledger.end(state, error.message, error.code)
         self._writer.finish()
 
     def _watch(self) -> None:

@@ -30,6 +30,7 @@ __all__ = [
     "RUNNING",
     "count_text",
     "done_text",
+    "ended_text",
     "fault_fields",
     "fault_text",
     "here_text",
@@ -122,6 +123,13 @@ def reached_text(row: JobRow) -> str:
     if row.total < 0:
         return "nothing downloaded, because its objects were not all listed"
     return f"{here_text(row)} downloaded"
+
+
+def ended_text(row: JobRow, status: str) -> str:
+    """`is interrupted: its process has ended`, or why an aborted or interrupted job has ended."""
+    said = "was aborted" if status == ABORTED else "is interrupted"
+    usual = "" if status == ABORTED else "its process has ended"
+    return ": ".join(filter(None, (said, row.failure.rstrip(".") or usual)))
 
 
 def lacks_list(row: JobRow) -> bool:
@@ -292,9 +300,7 @@ def _headline(row: JobRow, status: str, command: Callable[[str], str]) -> str:
         return f"Download not started yet. `{command(f'start {row.id}')}` starts it"
     if status == QUEUED:
         return f"Download not started: {next_text(row, command)}"
-    why = f": {row.failure.rstrip('.')}" if row.failure else ""
-    said = f"was aborted{why}" if status == ABORTED else "is interrupted: its process has ended"
-    return f"Download {said}; {reached_text(row)}. {next_text(row, command)}"
+    return f"Download {ended_text(row, status)}; {reached_text(row)}. {next_text(row, command)}"
 
 
 def _details(row: JobRow, status: str) -> Iterator[tuple[str, str, str]]:

@@ -13,6 +13,7 @@ from casync_cli.reports.job import (
     FINISHED,
     INTERRUPTED,
     done_text,
+    ended_text,
     fault_text,
     lacks_list,
     next_text,
@@ -85,14 +86,12 @@ def raise_for(
         CasyncError: The error that ended the job before it could begin, of the same class.
     """
     if status in (ABORTED, INTERRUPTED):
-        said = "was aborted" if status == ABORTED else "is interrupted: its process has ended"
-        why, again = "", f"{next_text(row, command)}."
-        if row.failure:  # it could not be listed, and so could not begin
-            why = f": {row.failure.rstrip('.')}"
-        if row.failure and not lacks_list(row):
+        again = f"{next_text(row, command)}."
+        if row.failure and row.total < 0 and not lacks_list(row):  # it could not be listed
             again = f"Check the source; then `{command(f'start {row.id}')}` lists it again."
         ended = CasyncError.of_code(row.failure_code) or StoppedError
-        raise ended(f"download {said}{why}; {reached_text(row)}", next_step=again)
+        said = f"{ended_text(row, status)}; {reached_text(row)}"
+        raise ended(f"download {said}", next_step=again)
     if row.counts.failed:
         what = f"{row.counts.failed} of {format_count(row.total, 'object')} failed"
         step = f"`{command(f'show {row.id} -v')}` lists them; run the same download again."

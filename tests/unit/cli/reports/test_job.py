@@ -129,6 +129,7 @@ def test_a_synchronised_job_says_what_it_removed() -> None:
     ("row", "alive", "words"),
     [
         (job_row(finished=64), False, "is interrupted: its process has ended; 64/141"),
+        (job_row(finished=64, failure="no answer."), False, "is interrupted: no answer; 64/141"),
         (job_row(finished=64, state=JobState.ABORTED), False, "was aborted; 64/141"),
         (
             job_row(total=-1, listed=0, state=JobState.ABORTED),
@@ -189,6 +190,7 @@ def test_a_list_has_id_status_errors_and_description(
         (job_row(skipped=141, failure="nothing was removed", **ENDED), "clean", PartialError),
         (job_row(finished=64, state=JobState.ABORTED), None, StoppedError),
         (job_row(finished=64, failed=1), None, StoppedError),
+        (job_row(failure="no answer", failure_code="not-found"), None, NotFoundError),
         (job_row(**FAILED, failure_code="not-found"), None, NotFoundError),
         (job_row(**FAILED, failure_code="of a later version"), None, StoppedError),
         (job_row(**FAILED), None, StoppedError),

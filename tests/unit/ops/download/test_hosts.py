@@ -144,7 +144,9 @@ def test_a_job_whose_source_stays_silent_can_be_continued(monkeypatch: pytest.Mo
         download(store, source, spec(max_conns=1), how=PATIENT)
     (row,) = store.jobs.rows()
     assert row.state is JobState.RUNNING
+    assert (row.failure_code, row.ended) == ("unreachable", 0)
+    assert "no answer for" in row.failure
     assert (row.counts.finished, row.counts.failed) == (7, 0)
     source.down = lambda asked: False
     row = download(store, source)
-    assert row.counts.finished == 20
+    assert (row.counts.finished, row.failure) == (20, "")
