@@ -27,6 +27,7 @@ __all__ = [
     "has_swapped",
     "plan_merge",
     "runs_to_read",
+    "session_ended",
     "with_session",
     "without_session",
 ]
@@ -114,10 +115,7 @@ def after_swap(
     """
     mine = head.session(session)
     if mine is None:
-        raise LostRaceError(
-            "the session of this writer was silent for too long and has been ended",
-            next_step="Run the command again.",
-        )
+        raise session_ended()
     mine = replace(
         mine,
         floor=mine.floor if floor is None else floor,
@@ -132,6 +130,15 @@ def after_swap(
         entry = RunEntry(*run.part, 0, run.size, first, head.version)
         head = replace(head, runs=(*head.runs, entry), commit=run.part)
     return head
+
+
+def session_ended() -> LostRaceError:
+    """The error of a writer whose session is no longer in the head, whatever ended it."""
+    return LostRaceError(
+        "the session of this writer has been ended: it was silent for too long, or another host "
+        "has a copy of its cache",
+        next_step="Run the command again; each host needs a cache of its own.",
+    )
 
 
 def has_swapped(head: BucketHead, session: bytes, number: int) -> bool:

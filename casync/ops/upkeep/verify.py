@@ -103,7 +103,8 @@ def verify(
         manifests: Full manifests to verify, or None for all objects of the store, including those
             that no manifest needs.
         options: How to verify.
-        progress: Advances by every hashed byte.
+        progress: Advances by the plain bytes of each manifest that was walked, then by every hashed
+            byte.
 
     Raises:
         UsageError: An option is out of range.
@@ -162,6 +163,7 @@ class _Verifier:
             self._manifests += 1
             for _ in self._structure.walk(row.id, row.length):
                 pass
+            self._progress.advance(row.length)
         self._check_names()
         if self._options.quick:
             return

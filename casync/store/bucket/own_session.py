@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Final
 
 from casync.bucket.collect import SESSION_SILENCE
-from casync.bucket.commit import after_swap, with_session, without_session
+from casync.bucket.commit import after_swap, session_ended, with_session, without_session
 from casync.bucket.head import NO_FLOOR, BucketHead
 from casync.bucket.keys import SESSION_BYTES
 from casync.errors import CasyncError, LostRaceError
@@ -69,10 +69,7 @@ class OwnSession:
         if not self._parts.session or head.session(self._parts.session) is not None:
             return
         if self.holds_promises:
-            raise LostRaceError(
-                "the session of this writer was silent for too long and has been ended",
-                next_step="Run the command again.",
-            )
+            raise session_ended()
         self._parts.session = b""
 
     def open(self, *, has_floor: bool = False) -> int:
