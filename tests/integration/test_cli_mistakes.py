@@ -64,6 +64,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
         (["ls", "--token", "x"], 2, "no such option: --token. Did you mean --token-file?"),
         (["rm", "f", "--port", "80"], 2, "no such option: --port. See casync rm --help."),
         (["serve", "--listen", "8080"], 2, "Give an IP address and a port, for example 127.0.0.1"),
+        (["get", "http://a/b", "--limit", "2M"], 2, "`casync download` takes it for http://"),
         (["ls", "--server", "http://a/v1"], 2, "ends before /v1: http://a/v1. Give http://a."),
         (["ls", "--server", "http://a", "--token-file", "empty"], 2, "empty does not contain a"),
         (

@@ -22,7 +22,8 @@ DETAILS = (
     "s3://…, gs://…, az://…, hdfs://…, webhdfs://…, ais://…, casync://HOST/NAME. It goes into the "
     "store, and from there to FILE. A known object is compared by its ETag or time, and not "
     "fetched again while it is unchanged. Without -o, its hash is printed. With --server the "
-    "server fetches it, under the name of --name."
+    "server fetches it, under the name of --name. --limit is for casync servers; "
+    "`casync download` limits other sources, too."
 )
 EXAMPLES = (
     "casync get https://host/images/vm.img -o vm.img",
@@ -63,6 +64,11 @@ def run(
         )
     url = str(address)
     target = _target(invocation, out)
+    if invocation.remote.limit and not invocation.remote.server and address.scheme != "casync":
+        raise UsageError(
+            "--limit is for casync servers",
+            next_step=f"`casync download` takes it for {address.scheme}:// as well.",
+        )
     is_served = invocation.asks_server(url)
     if reread and is_served:
         raise UsageError(
