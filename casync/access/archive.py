@@ -288,9 +288,10 @@ class Archive:
         self._make_again()
 
     def _lied(self, error: CasyncError) -> IntegrityError:
-        """An error about the index that names the server whose word it is."""
+        """An error about the index that names the server whose word it is, once."""
+        named = f"{self._author}: "
         return IntegrityError(
-            f"{self._author}: {error.message}",
+            named + error.message.removeprefix(named),
             next_step="`casync pull` makes the index here, when it gets a hash or --trust KEY.",
         )
 

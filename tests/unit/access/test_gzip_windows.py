@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import random
 import tarfile
 
@@ -15,6 +16,7 @@ from casync.access.content_file import read_range
 from casync.access.index_store import store_index
 from casync.access.outline import Outline, open_outline
 from casync.archives.gzip_points import GZIP_WINDOW
+from casync.errors import IntegrityError
 from casync.fs.source.stream import StreamSource
 from casync.ids import ChunkId, Kind, ManifestId
 from casync.names.name import Name, parse_ref
@@ -23,7 +25,10 @@ from casync.objects.chunker import DEFAULT_PARAMS
 from casync.objects.manifest import Manifest
 from casync.ops.archive.list_members import archive_and_path
 from casync.ops.prepare.file import PrepareOptions, prepare
+from casync.remote.server.client import RemoteClient
+from casync.remote.server.transport_options import TransportOptions
 from casync.store.memory import MemoryStore
+from tests.support.peer import Answer, Peer, sends
 
 NOISE = random.Random(5)
 MEMBERS = {f"{number}": NOISE.randbytes(500_000).hex().encode() for number in range(8)}
@@ -116,3 +121,22 @@ def test_an_index_of_another_version_is_a_lost_one(store: MemoryStore) -> None:
         assert index_outline(store).content != good
         assert read(opened(store), "5") == MEMBERS["5"]
         assert index_outline(store).content == good
+
+
+def test_damaged_windows_of_a_server_are_an_error_that_names_it_once(store: MemoryStore) -> None:
+    """A7"""
+    opened(store)
+    data = bytearray(index_bytes(store))
+    for at in windows(bytes(data)):
+        data[at + 100] ^= 1
+    content = store_index([bytes(data)], b"x" * 32, store, again=False)
+    item = {"level": content.level, "id": content.id.hex(), "length": content.length}
+    answer = sends(Answer(200, "application/json", json.dumps(item).encode()))
+    with (
+        Peer(store, lambda seen: answer if "/index" in seen.target else None) as peer,
+        RemoteClient(peer.url, TransportOptions(retry_for=0)) as client,
+    ):
+        archive = archive_and_path(parse_ref("a.tgz"), client)[0]
+        with pytest.raises(IntegrityError, match="the index of the archive is damaged") as caught:
+            read(archive, "large")
+    assert caught.value.message.count(peer.url) == 1
