@@ -55,7 +55,7 @@ def make_index(
         bad: The index that is damaged or wrong.
 
     Raises:
-        LockedError: Too many threads of a server wait for indexes.
+        UnreachableError: Too many threads of a server wait for indexes.
         CasyncError: As `open_archive`.
     """
     turn = _turns.setdefault(place.content.id, _Turn())

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Final, NamedTuple, ParamSpec, Protocol, TypeVar
 
-from casync.errors import LockedError
+from casync.errors import UnreachableError
 from casync_server.limits.rate_limit import spender
 from casync_server.limits.request_work import Stint, current_work
 
@@ -30,8 +30,6 @@ class _Waiting(NamedTuple):
 
 _MOST_ASIDE: Final = 64
 """Calls that are suspended, each with its thread. Further ones are not suspended."""
-
-_AGAIN: Final = "Try again in a moment."
 
 
 class Queue(Protocol):
@@ -155,11 +153,11 @@ class ReadPool:
         """Gives the thread of a call to others for as long as it waits for another call.
 
         Raises:
-            LockedError: Too many calls are suspended.
+            UnreachableError: Too many calls are suspended; clients ask again.
         """
         with self._lock:
             if self._aside >= _MOST_ASIDE:
-                raise LockedError("too many requests wait for the same work", next_step=_AGAIN)
+                raise UnreachableError("too many requests wait for the same work")
             self._aside += 1
             self._free += 1
         self._dispatch()
