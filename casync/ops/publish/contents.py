@@ -191,7 +191,9 @@ class SiteContents:
 
     def unnamed(self) -> dict[str, int] | None:
         """The keys that no name needed at the last sweep, and since when; None if that is lost."""
-        found = self._document(UNNAMED_KEY, Unnamed)
+        found = None
+        with suppress(MalformedError):  # damaged is lost
+            found = self._document(UNNAMED_KEY, Unnamed)
         return None if found is None else found.keys
 
     def set_unnamed(self, keys: dict[str, int]) -> None:
@@ -222,5 +224,7 @@ class SiteContents:
         except (IntegrityError, RemoteProtocolError) as error:
             raise MalformedError(
                 f"{self.storage.place}/{key}: {error.message}",
-                next_step="Publish to another folder or prefix.",
+                next_step="Publish to another folder or prefix."
+                if key == MARKER_KEY
+                else "Delete this object, and publish its name again.",
             ) from error

@@ -253,12 +253,17 @@ def test_what_a_publisher_left_when_it_died_is_removed(publisher: Publisher) -> 
     assert left not in publisher.storage.objects
 
 
-def test_a_lost_list_of_unnamed_objects_begins_the_grace_anew(publisher: Publisher) -> None:
+@pytest.mark.parametrize("left", [None, b"", bytes(50)], ids=["lost", "empty", "zeros"])
+def test_a_lost_list_of_unnamed_objects_begins_the_grace_anew(
+    publisher: Publisher, left: bytes | None
+) -> None:
     publisher.prepare(BASE)
     publisher.publish()
     publisher.prepare(noise(500_000, 9))
     publisher.publish(day=1)
     publisher.storage.delete(["unnamed"])
+    if left is not None:
+        publisher.storage.put("unnamed", left)
     assert publisher.publish(day=20).removed == 0
     assert publisher.publish(day=27).removed == 2
 
@@ -312,8 +317,12 @@ def test_damaged_and_swapped_names_are_named_with_their_key(publisher: Publisher
     disk = publisher.storage.objects[name_key(DISK)].data
     for data in (disk, b"{"):
         publisher.storage.put(name_key(VM), data)
-        with pytest.raises(MalformedError, match=name_key(VM)):
+        with pytest.raises(MalformedError, match=name_key(VM)) as caught:
             publisher.publish()
+        assert "Delete this object" in caught.value.next_step
+    publisher.storage.delete([name_key(VM)])
+    assert publisher.publish().names[0].name == VM
+    assert publisher.storage.objects.keys() >= {name_key(VM), name_key(DISK)}
 
 
 def test_a_name_that_is_not_here_is_not_published(publisher: Publisher) -> None:
