@@ -228,13 +228,15 @@ def test_no_lie_of_a_site_becomes_content(site: Path, reader: Program, key: str)
 
 
 def test_a_map_that_was_cut_short_is_named_with_its_site(site: Path, reader: Program) -> None:
-    for path in (site / "m").rglob("*"):
-        if path.is_file():
-            path.write_bytes(path.read_bytes()[:-20])
+    maps = [path for path in (site / "m").rglob("*") if path.is_file()]
+    for path in maps:
+        path.write_bytes(path.read_bytes()[:-20])
     with serve(site) as server:
         failed = reader.run("pull", "vm", "-o", reader.home / "disk", "--server", server.url)
     assert failed.status == 4
-    assert "has a bad map of" in failed.err
+    named = [f"{server.url} has a bad map, {path.relative_to(site)}: " for path in maps]
+    assert [text in failed.err for text in named].count(True) == 1
+    assert "delete this file there" in failed.err
 
 
 def test_a_segment_that_is_gone_is_an_error_and_what_came_is_kept(

@@ -94,6 +94,10 @@ class SiteContents:
             found = [versions for versions in pool.map(self._versions, keys) if versions]
         return {Name(versions[-1].name): versions for versions in found}
 
+    def versions(self, name: Name) -> list[NameRecord]:
+        """The versions of a name, the oldest first; none if it is not there."""
+        return self._versions(name_key(name))
+
     def set_name(self, versions: list[NameRecord]) -> None:
         """Writes a name, with its versions, the oldest first."""
         key = name_key(Name(versions[-1].name))

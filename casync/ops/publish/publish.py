@@ -34,6 +34,9 @@ DEFAULT_GRACE: Final = 7 * 86400
 """Seconds for which a site keeps what no name needs any more."""
 
 
+_TRIES: Final = 3
+
+
 @dataclass(frozen=True, slots=True)
 class PublishOptions:
     """How to publish.
@@ -93,9 +96,24 @@ def publish(
     Raises:
         NoNameError: There is no such name.
         UsageError: The site has a later version of a name.
-        LostRaceError: Another publisher removed meanwhile what this one relied on.
+        LostRaceError: Another publisher changed a name meanwhile, or removed what this one sent,
+            again and again.
         CasyncError: An object is missing or damaged, or the storage fails.
     """
+    for _ in range(_TRIES - 1):  # what was lost meanwhile is not left behind
+        with suppress(LostRaceError):
+            return _publish(names, source, storage, options, now, progress)
+    return _publish(names, source, storage, options, now, progress)
+
+
+def _publish(
+    names: Sequence[Name],
+    source: ManifestSource,
+    storage: ObjectStorage,
+    options: PublishOptions,
+    now: int,
+    progress: Progress,
+) -> Published:
     wanted = {name: _newest(name, source, options.history) for name in names}
     site = SiteContents(storage, now)
     before = site.names()
@@ -114,6 +132,11 @@ def publish(
     made = _make_maps(site, source, _manifests(before), _manifests(wanted), doomed, progress)
     for name, versions in wanted.items():
         if before.get(name) != versions:
+            if site.versions(name) != before.get(name, []):
+                raise LostRaceError(
+                    f"another publisher changed {name} in {storage.place}",
+                    next_step="Run the command again.",
+                )
             site.set_name(versions)
     swept = _Swept(len(unnamed or {}), 0, [])
     is_due = any(since + options.grace <= now for since in (unnamed or {}).values())

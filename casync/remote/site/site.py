@@ -335,7 +335,8 @@ class StaticSite:
                 with self._lock:
                     self._maps[ident] = None
         raise MalformedError(
-            f"{self.place} has a bad map of {ident.hex()}: {failed.message}"
+            f"{self.place} has a bad map, {map_key(ident)}: {failed.message}",
+            next_step="Its publisher mends it: delete this file there, and publish the name again.",
         ) from failed
 
     def _opened(self, ident: ManifestId, fields: Sequence[tuple[bytes, bytes]]) -> OpenMap:

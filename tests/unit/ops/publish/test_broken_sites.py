@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
 
 import pytest
 
 from casync.bucket.keys import MAPS, NAMES, SEGMENTS, map_key
 from casync.bucket.storage import ListedKey
-from casync.errors import LostRaceError
+from casync.errors import LostRaceError, UsageError
 from casync.ids import ManifestId
 from casync.names.name import Name, parse_name
 from casync.names.name_update import NameUpdate
@@ -133,6 +134,50 @@ def test_a_name_that_lacks_something_may_be_removed(site: Site) -> None:
     assert (gone.dropped, gone.broken) == (1, [DISK])
 
 
+class Held(MemoryStorage):
+    """Another publisher works while one is held, before it puts its map."""
+
+    def __init__(self, storage: MemoryStorage, other: Callable[[], object]) -> None:
+        super().__init__()
+        self.objects = storage.objects
+        self._other: Callable[[], object] | None = other
+
+    def put(self, key: str, data: bytes | BinaryIO) -> None:
+        other = self._other
+        if key.startswith(MAPS) and other is not None:
+            self._other = None
+            other()
+        super().put(key, data)
+
+
+def test_a_publisher_that_was_too_slow_breaks_no_name_of_another(site: Site) -> None:
+    """The other one has published the same, and removed what this one sent."""
+    ident = site.prepare(BASE, VM)
+
+    def other() -> None:
+        site.lose(SEGMENTS)
+        site.publish(VM)
+
+    published = site.publish(VM, storage=Held(site.storage, other))
+    assert [record.manifest for record in published.names] == [ident]
+    assert site.is_whole(ident)
+    assert site.publish(VM).manifests == 0
+
+
+def test_a_name_that_another_publisher_moved_on_is_not_set_back(site: Site) -> None:
+    site.prepare(BASE, VM)
+    site.publish(VM)
+    ahead = Site()
+    ahead.storage = site.storage
+    for number in range(3):
+        newest = ahead.prepare(noise(80_000, number), VM)
+    site.prepare(noise(90_000, 9), VM)
+    with pytest.raises(UsageError, match="has vm@3; here, vm is at @2"):
+        site.publish(VM, storage=Held(site.storage, lambda: ahead.publish(VM)))
+    assert SiteContents(site.storage).names()[VM][-1].manifest == newest
+    assert site.is_whole(newest)
+
+
 class Slow(MemoryStorage):
     """Between the segments and the map of a publisher, all others of these are removed."""
 
@@ -141,7 +186,7 @@ class Slow(MemoryStorage):
         self.objects = storage.objects
         self._prefix = prefix
 
-    def list(self, prefix: str = "") -> object:  # type: ignore[override]
+    def list(self, prefix: str = "") -> Iterator[ListedKey]:
         if prefix == MAPS and any(key.startswith(NAMES) for key in self.objects):
             for key in [key for key in self.objects if key.startswith(self._prefix)]:
                 del self.objects[key]
